@@ -1,0 +1,1 @@
+"""ModServe: a server for large multimodal models, one stage at a time."""

@@ -1,0 +1,84 @@
+"""start-controller and stop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..client import Client
+from .options import DEFAULT_ENDPOINT, Controller, seconds
+from .printing import complain
+
+TINY = Path(__file__).parents[1] / "tiny" / "checkpoint"
+
+
+class NoModel(Exception):
+    pass
+
+
+def add(app: typer.Typer) -> None:
+    app.command(
+        epilog="Example: msctl start-controller --model /models/llava-onevision-qwen2-7b-ov-hf"
+    )(start_controller)
+    app.command(epilog="Example: msctl stop --drain")(stop)
+
+
+def start_controller(
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Folder of a Hugging Face checkpoint, or tiny: the one that ships.",
+        ),
+    ] = None,
+    bind: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Address to listen on; port 0 picks a free one.")
+    ] = DEFAULT_ENDPOINT,
+    insecure: Annotated[
+        bool,
+        typer.Option(
+            "--insecure",
+            help="Allow an address that other hosts can reach, though messages are neither "
+            "encrypted nor authenticated: only for a private network.",
+        ),
+    ] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print the ready line as a JSON object.")
+    ] = False,
+) -> None:
+    """Serve one model: take requests and give them to workers. Stays in the foreground.
+
+    Prints `ready ADDRESS` when it listens; add workers then. The log goes to stderr.
+    """
+    from ..controller.main import serve  # takes a moment to import
+    from ..controller.options import ControllerOptions
+
+    folder = model_folder(model)
+    serve(ControllerOptions(model=folder, endpoint=bind, insecure=insecure, json=json))
+
+
+def stop(
+    drain: Annotated[
+        bool, typer.Option("--drain", help="Let the open requests end; admit no new ones.")
+    ] = False,
+    timeout: Annotated[str, typer.Option(metavar="TIME", help="How long to wait for it.")] = "60s",
+    controller: Controller = DEFAULT_ENDPOINT,
+) -> None:
+    """Stop the controller and all its workers."""
+    limit_s = seconds(timeout)
+    with Client(controller) as client:
+        client.shutdown(drain=drain, timeout_s=limit_s)
+
+
+def model_folder(model: str | None) -> Path:
+    """Raises NoModel where there is no folder."""
+    if model is None:
+        complain("no --model given: serving tiny, the small trained model that ships")
+    if model in (None, "tiny"):
+        return TINY
+    folder = Path(model).expanduser()
+    if not folder.is_dir():
+        raise NoModel(f"expected a folder with a checkpoint (or tiny), got {model}")
+    return folder.resolve()

@@ -1,0 +1,7 @@
+"""placeholder"""
+
+import typer
+
+
+def add(app: typer.Typer) -> None:
+    pass

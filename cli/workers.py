@@ -1,0 +1,176 @@
+"""add-worker and remove-worker."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+from ..client import Client, Denied
+from ..scheduler.stage import Stage, role_of, stages_of
+from ..transport.channels import is_loopback
+from ..transport.state import StateFolder
+from .launching import Joined, Launch, Progress
+from .options import DEFAULT_ENDPOINT, Controller, Json, seconds
+from .printing import console, print_json
+
+
+def add(app: typer.Typer) -> None:
+    app.command(epilog="Example: msctl add-worker --stage encode --gpu 3")(add_worker)
+    app.command(epilog="Example: msctl remove-worker encode-0 --timeout 5m")(remove_worker)
+
+
+def add_worker(
+    stage: Annotated[
+        list[str],
+        typer.Option(
+            metavar="STAGE", help="encode, prefill, decode, text or all; may be repeated or a,b."
+        ),
+    ],
+    gpu: Annotated[
+        int | None, typer.Option(metavar="N", min=0, help="Number of a GPU of this host.")
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DEVICE", help="cpu, cuda:N or auto: a GPU where there is one, else the CPU."
+        ),
+    ] = None,
+    threads: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=0, help="CPU threads; 0: the controller shares out the host's cores."
+        ),
+    ] = 0,
+    name: Annotated[
+        str, typer.Option(metavar="NAME", help="Its name; else the controller gives one.")
+    ] = "",
+    data_host: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST",
+            help="Address of this host that other workers send tensors to, 127.0.0.1 by default. "
+            "Tensors are neither encrypted nor authenticated: use a private network.",
+        ),
+    ] = None,
+    timeout: Annotated[
+        str, typer.Option(metavar="TIME", help="How long it may take to load and join.")
+    ] = "300s",
+    foreground: Annotated[
+        bool, typer.Option("--foreground", help="Stay attached, as systemd and containers need.")
+    ] = False,
+    controller: Controller = DEFAULT_ENDPOINT,
+    json: Json = False,
+) -> None:
+    """Start a worker process on this host; returns when it has loaded, warmed up and joined.
+
+    Prints `worker NAME pid PID log PATH`.
+    """
+    stages, limit_s = _stages(stage), seconds(timeout)
+    options = {
+        "controller": controller,
+        "stages": [one.value for one in Stage if one in stages],
+        "device": _device(gpu, device),
+        "threads": threads,
+        "name": name,
+        "data_host": _data_host(data_host, controller),
+    }
+    folder = StateFolder.of(controller)
+    options["token"] = token_of(controller, folder)
+    log = folder.log(f"{name or role_of(stages)}-{secrets.token_hex(3)}")
+    with _termination(), _progress() as progress:
+        launch = Launch(options, log, detached=not foreground)
+        joined = launch.joined(limit_s, progress)
+    _announce(joined, as_json=json)
+    if foreground:
+        raise typer.Exit(launch.wait())
+
+
+def remove_worker(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="As `msctl status` shows it.")],
+    now: Annotated[
+        bool, typer.Option("--now", help="Do not drain: others do again what it had begun.")
+    ] = False,
+    timeout: Annotated[
+        str, typer.Option(metavar="TIME", help="How long to wait until it is gone.")
+    ] = "60s",
+    controller: Controller = DEFAULT_ENDPOINT,
+) -> None:
+    """Drain a worker: it gets no new work, ends what it has, and leaves."""
+    limit_s = seconds(timeout)
+    with Client(controller) as client:
+        client.remove_worker(name, now=now, timeout_s=limit_s)
+
+
+def token_of(controller: str, folder: StateFolder) -> str:
+    """Raises ControllerUnreachable before a model is loaded in vain, Denied without a token."""
+    with Client(controller) as client:
+        client.greeting()
+    token = folder.token()
+    if token is None:
+        raise Denied(f"expected the token of {controller} in {folder.path}, got none there")
+    return token
+
+
+def _stages(named: list[str]) -> frozenset[Stage]:
+    try:
+        return stages_of([one for names in named for one in names.split(",")])
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--stage") from error
+
+
+def _device(gpu: int | None, device: str | None) -> str:
+    if gpu is not None and device is not None:
+        raise typer.BadParameter(f"expected --gpu or --device, got both: {gpu} and {device}")
+    if device is not None and not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
+        raise typer.BadParameter(f"expected auto, cpu or cuda:N, got {device}")
+    return f"cuda:{gpu}" if gpu is not None else device or "auto"
+
+
+def _data_host(data_host: str | None, controller: str) -> str:
+    """On a network nobody can guess which of the host's addresses the others reach."""
+    if data_host is None and not is_loopback(controller):
+        raise typer.BadParameter(f"expected --data-host with {controller}, got none")
+    return data_host or "127.0.0.1"
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    """A bar on a terminal, nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    columns = TextColumn("loading weights"), BarColumn(), DownloadColumn(), TimeRemainingColumn()
+    with Bar(*columns, console=console(stderr=True), transient=True) as bar:
+        task = bar.add_task("loading", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def _termination() -> Iterator[None]:
+    """SIGTERM ends us as ctrl-C does, so that a half started worker is stopped."""
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _announce(joined: Joined, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"name": joined.name, "pid": joined.pid, "log": os.fspath(joined.log)})
+    else:
+        print(f"worker {joined.name} pid {joined.pid} log {joined.log}", flush=True)

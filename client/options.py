@@ -1,0 +1,104 @@
+"""The options of a request, and the check of each: one sentence says what was expected."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from math import isfinite
+from typing import Any, TypedDict
+
+from ..transport.messages import Sampling
+from .errors import BadInput
+
+
+class Options(TypedDict, total=False):
+    """Keywords of `generate` and `stream`; the defaults are greedy."""
+
+    max_tokens: int  # 256
+    temperature: float  # 0: greedy
+    top_k: int  # 0: off
+    top_p: float  # 1: off
+    min_p: float  # 0: off
+    repetition_penalty: float  # 1: off
+    presence_penalty: float
+    frequency_penalty: float
+    seed: int | None  # None: drawn
+    stop: str | Sequence[str]
+    stop_token_ids: Sequence[int]
+    ignore_eos: bool
+    logprobs: int | None  # so many of the likeliest tokens beside the chosen one
+    token_ids: Sequence[int] | None  # in place of a prompt
+    timeout_s: float | None  # None: the controller's own limit
+    request_id: str | None  # None: drawn
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _number(value: Any) -> bool:
+    return (_whole(value) or isinstance(value, float)) and isfinite(value)
+
+
+_CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "max_tokens": (lambda v: _whole(v) and v >= 1, "a whole number from 1 up"),
+    "temperature": (lambda v: _number(v) and v >= 0, "a number from 0 up"),
+    "top_k": (lambda v: _whole(v) and v >= 0, "a whole number from 0 (off) up"),
+    "top_p": (lambda v: _number(v) and 0 < v <= 1, "a number above 0, up to 1"),
+    "min_p": (lambda v: _number(v) and 0 <= v <= 1, "a number from 0 to 1"),
+    "repetition_penalty": (lambda v: _number(v) and v > 0, "a number above 0"),
+    "presence_penalty": (_number, "a number"),
+    "frequency_penalty": (_number, "a number"),
+    "seed": (lambda v: v is None or (_whole(v) and 0 <= v < 2**63), "a number from 0 to 2^63 - 1"),
+    "stop": (
+        lambda v: isinstance(v, list | tuple) and all(isinstance(s, str) and s for s in v),
+        "strings that are not empty",
+    ),
+    "stop_token_ids": (
+        lambda v: isinstance(v, list | tuple) and all(_whole(i) and i >= 0 for i in v),
+        "token ids from 0 up",
+    ),
+    "ignore_eos": (lambda v: isinstance(v, bool), "True or False"),
+    "logprobs": (lambda v: v is None or (_whole(v) and v >= 0), "a whole number from 0 up"),
+    "timeout_s": (lambda v: v is None or (_number(v) and v > 0), "a number of seconds above 0"),
+    "request_id": (lambda v: v is None or (isinstance(v, str) and bool(v)), "a string"),
+    "token_ids": (
+        lambda v: (
+            v is None
+            or (isinstance(v, list | tuple) and bool(v) and all(_whole(i) and i >= 0 for i in v))
+        ),
+        "token ids from 0 up, at least one",
+    ),
+}
+
+
+def check(options: Options) -> None:
+    """Raise BadInput for the first option that no request can have."""
+    for name, value in options.items():
+        if name not in _CHECKS:
+            raise BadInput(f"expected an option of {', '.join(_CHECKS)}, got {name}")
+        fits, expected = _CHECKS[name]
+        if name == "stop" and isinstance(value, str):
+            value = [value]
+        if not fits(value):
+            raise BadInput(f"expected {name} to be {expected}, got {_shown(value)}")
+
+
+def sampling_of(options: Options) -> Sampling:
+    """Checked options as they travel.
+
+    A seed is drawn here rather than by the controller: a controller that was restarted and is
+    sent the request again then gives the same tokens.
+    """
+    given: dict[str, Any] = {k: v for k, v in options.items() if k in Sampling.__struct_fields__}
+    stop = given.get("stop", ())
+    given["stop"] = (stop,) if isinstance(stop, str) else tuple(stop)
+    given["stop_token_ids"] = tuple(given.get("stop_token_ids", ()))
+    if given.get("temperature", 0) > 0 and given.get("seed") is None:
+        given["seed"] = secrets.randbits(63)
+    return Sampling(**given)
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,191 @@
+"""The asyncio half: messages in, events to the core, its commands out; and the passing of time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+
+import zmq
+
+from ..scheduler import events as on
+from ..scheduler.core import Core
+from ..scheduler.model import ModelFacts
+from ..scheduler.terms import Terms
+from ..transport import codec
+from ..transport import messages as say
+from ..transport.channels import Router, Sent
+from ..transport.checkpoint import fingerprint
+from .clients import Clients, Session
+from .crew import Crew
+from .drafting import Drafting
+from .floor import Floor
+from .front import Front
+from .hands import Hands
+from .office import Office
+from .options import ControllerOptions
+
+log = logging.getLogger(__name__)
+
+TICK_S = 0.1
+PING_S = 0.3
+STOP_S = 10.0  # how long workers may take to leave at a shutdown
+FRAME_MARGIN = 2**20  # a message may be a little larger than an image file
+
+
+class Controller:
+    """Bound when it is made; `run` serves until `close` was called and all workers have left."""
+
+    def __init__(self, options: ControllerOptions) -> None:
+        """Reads the model folder (BadCheckpoint) and binds (BadAddress); needs a running loop."""
+        print_of_model = fingerprint(options.model, "any", options.parts.block_size)
+        drafting = Drafting(options.model, print_of_model, options.limits)
+        biggest = max(options.limits.max_image_bytes, options.limits.max_prompt_bytes * 4)
+        self._router = Router(options.endpoint, self._hear, max_frame_bytes=biggest + FRAME_MARGIN)
+        core = Core(terms_for(drafting.facts, options, dtype_bytes=4), bind=options.bind)
+        self._office = Office(
+            options=options,
+            fingerprint=print_of_model,
+            token="",
+            core=core,
+            router=self._router,
+            clients=Clients(self._router),
+            crew=Crew(),
+            pump=self._pump,
+        )
+        self._floor = Floor(self._office, self._reckon)
+        self._hands = Hands(self._office, self._floor)
+        self._front = Front(self._office, self._floor, drafting, self.close)
+        self._events: deque[on.Event] = deque()
+        self._pumping = False
+        self._drain = False
+        self._closed = asyncio.Event()
+
+        self._facts = drafting.facts
+
+    def _reckon(self, dtype_bytes: int) -> None:
+        """The first worker that is ready settles the dtype, and with it what a row takes."""
+        self._office.core.reckon(
+            terms_for(self._facts, self._office.options, dtype_bytes=dtype_bytes)
+        )
+
+    @property
+    def endpoint(self) -> str:
+        return self._router.endpoint
+
+    def trust(self, token: str) -> None:
+        """Who shows this may add and remove workers and stop the controller; call before `run`."""
+        self._office.token = token
+
+    def close(self, drain: bool = False) -> None:
+        """Admit nothing more and end; with `drain` after the open requests have ended."""
+        self._office.closing = True
+        self._drain = self._drain or drain
+        self._closed.set()
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            clock = group.create_task(self._watch())
+            await self._closed.wait()
+            await self._finish()
+            clock.cancel()
+
+    async def _watch(self) -> None:
+        """Deadlines, silent workers and vanished clients; the only timer."""
+        loop = asyncio.get_running_loop()
+        next_ping = loop.time()
+        while True:
+            await asyncio.sleep(TICK_S)
+            self._pump(on.Ticked())
+            if loop.time() >= next_ping:
+                next_ping = loop.time() + PING_S
+                self._ping()
+
+    def _ping(self) -> None:
+        ping = codec.encode(say.Ping())
+        for member in self._office.crew:
+            if self._router.send(member.identity, ping) is Sent.GONE:
+                self._floor.gone(member, "its connection broke")
+        for session in self._office.clients:
+            self._look_after(session, ping)
+
+    def _look_after(self, session: Session, ping: bytes) -> None:
+        """A client that vanished, or stopped reading for too long, loses its requests."""
+        now, limit = self._office.now(), self._office.options.limits.stalled_s
+        self._office.clients.catch_up(session)
+        if session.open and not session.backlog:
+            self._office.clients.send(session, ping, now)
+        reason = "the client is gone" if session.gone else ""
+        if session.stalled is not None and now - session.stalled > limit:
+            reason = f"the client read nothing for {limit:g} s"
+        if reason:
+            self._office.clients.end(session)
+            for request_id in list(session.open):
+                self._front.cancel(request_id, reason)
+
+    async def _finish(self) -> None:
+        if self._drain:
+            while self._office.core.requests or self._office.preparing:
+                await asyncio.sleep(TICK_S)
+        for member in self._office.crew:
+            self._floor.tell(member, say.Stop())
+        try:
+            async with asyncio.timeout(STOP_S):
+                while len(self._office.crew):
+                    await asyncio.sleep(TICK_S / 10)
+        except TimeoutError:
+            names = ", ".join(member.name for member in self._office.crew)
+            log.warning("%s did not leave within %g s", names, STOP_S)
+        for request_id in list(self._office.core.requests):
+            self._front.cancel(request_id, "the controller was stopped")
+        self._front.close()
+        self._router.close()
+
+    def _pump(self, event: on.Event) -> None:
+        """Feed the core; what carrying out its commands leads to waits its turn."""
+        self._events.append(event)
+        if self._pumping:
+            return
+        self._pumping = True
+        try:
+            while self._events:
+                for command in self._office.core.handle(self._events.popleft(), self._office.now()):
+                    self._hands.carry_out(command)
+        finally:
+            self._pumping = False
+
+    def _hear(self, identity: bytes, frames: list[zmq.Frame]) -> None:
+        """One message from anybody. What does not decode is refused and harms nobody."""
+        if not frames:
+            return
+        try:
+            word = codec.to_controller(frames[0].buffer)
+        except codec.BadFrame as error:
+            log.warning("refused a message: %s", error)
+            self._router.send(identity, codec.encode(say.Denied(-1, f"not understood: {error}")))
+            return
+        member = self._office.crew.at(identity)
+        if isinstance(word, say.Hello):
+            self._floor.hello(identity, word)
+        elif isinstance(word, say.FromClient) and not (member and isinstance(word, say.Pong)):
+            self._front.hear(identity, word, [memoryview(frame.buffer) for frame in frames[1:]])
+        elif member is not None:
+            self._floor.hear(member, word, [frame.bytes for frame in frames[1:]])
+        else:
+            reason = f"expected Hello first, got {type(word).__name__}"
+            denied = say.Denied(-1, reason, again=True)
+            self._router.send(identity, codec.encode(denied))
+
+
+def terms_for(facts: ModelFacts, options: ControllerOptions, *, dtype_bytes: int) -> Terms:
+    """What the core books by, for a model computed in a dtype of that many bytes."""
+    row = facts.embedding_bytes_per_row(dtype_bytes)
+    return Terms(
+        block_size=options.parts.block_size,
+        row_bytes=row,
+        staging_row_bytes=row + facts.cross_bytes_per_row(dtype_bytes),
+        cross_attention=facts.cross_layers > 0,
+        late_s=options.late_s,
+        lost_s=options.lost_s,
+        max_open=options.limits.max_open,
+    )

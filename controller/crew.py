@@ -1,0 +1,72 @@
+"""Who works: from a worker's Hello to its last word."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from ..scheduler.stage import Stage, role_of
+from ..transport.messages import Beat, Hello, Loading, Ready
+
+
+class Standing(Enum):
+    LOADING = auto()
+    SERVING = auto()
+    LEAVING = auto()
+
+
+@dataclass(slots=True)
+class Member:
+    name: str
+    identity: bytes
+    hello: Hello
+    stages: frozenset[Stage]
+    joined: float
+    heard: float
+    threads: int = 1
+    standing: Standing = Standing.LOADING
+    loading: Loading | None = None
+    ready: Ready | None = None
+    beat: Beat = field(default_factory=Beat)
+    before: tuple[float, Beat] | None = None  # an older beat, for rates
+    waiting: list[tuple[bytes, int]] = field(default_factory=list)  # who asked for its removal
+
+
+class Crew:
+    def __init__(self) -> None:
+        self._by_identity: dict[bytes, Member] = {}
+        self._by_name: dict[str, Member] = {}
+
+    def __iter__(self) -> Iterator[Member]:
+        return iter(list(self._by_name.values()))
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    def at(self, identity: bytes) -> Member | None:
+        return self._by_identity.get(identity)
+
+    def named(self, name: str) -> Member | None:
+        return self._by_name.get(name)
+
+    def add(self, member: Member) -> None:
+        self._by_identity[member.identity] = self._by_name[member.name] = member
+
+    def remove(self, member: Member) -> None:
+        self._by_identity.pop(member.identity, None)
+        if self._by_name.get(member.name) is member:
+            del self._by_name[member.name]
+
+    def free_name(self, stages: frozenset[Stage]) -> str:
+        """`encode-0`, `encode-1` …: the lowest number that is free."""
+        role = role_of(stages)
+        number = 0
+        while f"{role}-{number}" in self._by_name:
+            number += 1
+        return f"{role}-{number}"
+
+    def share_of(self, host: str, cores: int) -> int:
+        """Threads for each worker of a host that named none: its cores, divided evenly."""
+        mine = sum(1 for one in self if one.hello.host == host and not one.hello.threads)
+        return max(1, cores // max(1, mine))

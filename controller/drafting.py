@@ -1,0 +1,123 @@
+"""From a Submit and its image files to a request that the core can take; runs in threads."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from ..scheduler.media import MediaItem
+from ..scheduler.request import Request
+from ..transport import pictures
+from ..transport.checkpoint import read_geometry
+from ..transport.complaints import complaint
+from ..transport.messages import Span, Submit
+from .options import Limits
+from .preparation import Preparer
+from .refusal import Refused
+from .tickets import Image, Ticket
+
+
+@dataclass(slots=True)
+class Draft:
+    """Who sent it, and when; `received` is on the controller's clock."""
+
+    submit: Submit
+    frames: list[memoryview]
+    client: int
+    received: float
+
+
+class Drafting:
+    """Reads the model folder once. `ticket` may be called from several threads."""
+
+    def __init__(self, folder: Path, fingerprint: str, limits: Limits) -> None:
+        self._preparer = Preparer(folder, read_geometry(folder))
+        self.facts = self._preparer.facts
+        self._fingerprint = fingerprint
+        self._limits = limits
+        self._picture = pictures.Limits(bytes=limits.max_image_bytes)
+
+    def ticket(self, draft: Draft) -> Ticket:
+        """Limits by bytes first, then tokens and image headers; raises Refused."""
+        self._check(draft)
+        submit = draft.submit
+        sizes = [self._measure(index, frame) for index, frame in enumerate(draft.frames)]
+        if submit.token_ids:
+            prepared = self._preparer.prepare_ids(submit.token_ids, sizes)
+        else:
+            prepared = self._preparer.prepare(submit.turns, sizes)
+        room = self.facts.context - len(prepared.token_ids)
+        if room < 1:
+            got = f"{len(prepared.token_ids)} prompt tokens"
+            raise Refused("too_long", f"expected a prompt below {self.facts.context}, got {got}")
+        images = [
+            Image(
+                frame,
+                pictures.content_key(frame, shape.mode, self._fingerprint),
+                shape.mode,
+                shape.rows,
+                shape.used_tiles,
+            )
+            for frame, shape in zip(draft.frames, prepared.shapes, strict=True)
+        ]
+        request = Request(
+            id=submit.request_id,
+            prompt_tokens=len(prepared.token_ids),
+            max_tokens=min(submit.sampling.max_tokens, room),
+            deadline=draft.received + min(submit.timeout_s or 1e9, self._limits.timeout_s),
+            media=[MediaItem(image.key, image.rows, image.rows) for image in images],
+        )
+        seed = submit.sampling.seed
+        return Ticket(
+            request=request,
+            client=draft.client,
+            prompt_ids=tuple(prepared.token_ids),
+            spans=tuple(
+                Span(
+                    one.start,
+                    one.length,
+                    one.image,
+                    images[one.image].rows,
+                    images[one.image].tiles,
+                )
+                for one in prepared.spans
+            ),
+            images=images,
+            sampling=msgspec.structs.replace(
+                submit.sampling,
+                seed=secrets.randbits(63) if seed is None else seed,
+                max_tokens=request.max_tokens,
+            ),
+            received=draft.received,
+        )
+
+    def _check(self, draft: Draft) -> None:
+        submit, limits = draft.submit, self._limits
+        if wrong := complaint(submit.sampling):
+            raise Refused("parameter", wrong)
+        if submit.timeout_s is not None and not 0 < submit.timeout_s <= limits.timeout_s:
+            most = f"above 0 and at most {limits.timeout_s:g}"
+            raise Refused("parameter", f"expected timeout_s {most}, got {submit.timeout_s}")
+        if bool(submit.turns) == bool(submit.token_ids):
+            raise Refused("empty_prompt", "expected either turns or token_ids, got both or none")
+        if len(draft.frames) > limits.max_images:
+            got = len(draft.frames)
+            raise Refused("images", f"expected at most {limits.max_images} images, got {got}")
+        size = sum(frame.nbytes for frame in draft.frames)
+        if size > limits.max_request_bytes:
+            allowed = limits.max_request_bytes
+            raise Refused("images", f"expected at most {allowed} bytes of images, got {size}")
+        text = sum(len(getattr(part, "text", "")) for turn in submit.turns for part in turn.content)
+        if text > limits.max_prompt_bytes:
+            allowed = limits.max_prompt_bytes
+            raise Refused("too_long", f"expected at most {allowed} characters, got {text}")
+
+    def _measure(self, index: int, frame: memoryview) -> tuple[int, int]:
+        try:
+            picture = pictures.measure(frame, self._picture)
+        except pictures.BadImage as error:
+            raise Refused("image", f"image {index}: {error}") from error
+        return picture.width, picture.height

@@ -1,0 +1,293 @@
+"""What workers say, turned into events for the core; what they say to each other, passed on."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..scheduler import events as on
+from ..scheduler.media import Embedding
+from ..scheduler.stage import stages_of
+from ..transport import codec
+from ..transport import messages as say
+from ..transport.channels import Sent
+from .crew import Member, Standing
+from .office import Office
+
+log = logging.getLogger(__name__)
+
+
+class Floor:
+    def __init__(self, office: Office, reckon: Callable[[int], None]) -> None:
+        self._office = office
+        self._reckon = reckon  # told the bytes of the dtype that the first worker settled on
+        self._on: dict[type, Callable[[Member, Any], None]] = {
+            say.Loading: self._loading,
+            say.Ready: self._ready,
+            say.Unable: self._unable,
+            say.Beat: self._beat,
+            say.EncodeDone: self._encode_done,
+            say.EncodeError: self._encode_error,
+            say.Landed: self._landed,
+            say.PullError: self._pull_error,
+            say.KvOffer: self._kv_offer,
+            say.KvTaken: self._kv_taken,
+            say.GaveUp: self._gave_up,
+            say.RunError: self._run_error,
+            say.Relay: self._relay,
+            say.Leave: self._leave,
+            say.Bye: self._bye,
+            say.Pong: lambda member, word: None,
+        }
+
+    def hear(self, member: Member, word: say.FromWorker, frames: Sequence[bytes]) -> None:
+        """One word of a worker that is known; `frames` are what came behind it."""
+        member.heard = self._office.now()
+        if isinstance(word, say.Stepped):
+            self._stepped(member, word, frames)
+        else:
+            self._on[type(word)](member, word)
+
+    # Coming and going.
+
+    def hello(self, identity: bytes, word: say.Hello) -> None:
+        """Seat a worker, or tell it in one sentence why not."""
+        reason = self._refusal(word)
+        if reason is not None:
+            log.warning("worker %s of pid %d refused: %s", word.name or "?", word.pid, reason)
+            self._office.router.send(identity, codec.encode(say.Denied(-1, reason)))
+            return
+        crew, now = self._office.crew, self._office.now()
+        stages = stages_of(list(word.stages))
+        name = word.name or crew.free_name(stages)
+        old = crew.named(name)
+        if old is not None:
+            self.gone(old, "it said hello again")
+        member = Member(name, identity, word, stages, joined=now, heard=now)
+        crew.add(member)
+        self._share_threads(word.host)
+        self.tell(member, self._welcome(member))
+
+    def _refusal(self, word: say.Hello) -> str | None:
+        if word.protocol != say.PROTOCOL:
+            return f"expected protocol {say.PROTOCOL}, got {word.protocol}"
+        if not hmac.compare_digest(word.token.encode(), self._office.token.encode()):
+            return "expected this controller's token, got another (see its state folder)"
+        if self._office.closing:
+            return "the controller is shutting down"
+        try:
+            stages_of(list(word.stages))
+        except ValueError as error:
+            return str(error)
+        old = self._office.crew.named(word.name)
+        if old is not None and old.hello.epoch != word.epoch and self._answers(old):
+            return f"expected a free name, got {word.name}, which pid {old.hello.pid} has"
+        wanted = self._office.options.parts.dtype
+        if "auto" not in (word.dtype, wanted) and word.dtype != wanted:
+            return f"expected dtype {wanted}, got {word.dtype}"
+        return None
+
+    def _answers(self, member: Member) -> bool:
+        late = self._office.now() - member.heard > self._office.options.late_s
+        sent = self._office.router.send(member.identity, codec.encode(say.Ping()))
+        return sent is Sent.OK and not late
+
+    def _welcome(self, member: Member) -> say.Welcome:
+        office, parts = self._office, self._office.options.parts
+        return say.Welcome(
+            name=member.name,
+            model=str(office.options.model),
+            fingerprint=office.fingerprint,
+            dtype=parts.dtype if parts.dtype != "auto" else member.hello.dtype,
+            block_size=parts.block_size,
+            threads=member.threads,
+            beat_s=parts.beat_s,
+            rejoin_s=parts.rejoin_s,
+            kv_bytes=parts.kv_bytes,
+            store_bytes=parts.store_bytes,
+            staging_bytes=parts.staging_bytes,
+            step_tokens=parts.step_tokens,
+            step_image_tokens=parts.step_image_tokens,
+        )
+
+    def _share_threads(self, host: str) -> None:
+        """Divide a host's cores anew among the workers that named no number of threads."""
+        share = self._office.crew.share_of(host, os.cpu_count() or 1)
+        for member in self._office.crew:
+            if member.hello.host != host:
+                continue
+            threads = member.hello.threads or share
+            if threads != member.threads:
+                member.threads = threads
+                if member.standing is not Standing.LOADING or member.loading is not None:
+                    self.tell(member, say.Share(threads))
+
+    def _loading(self, member: Member, word: say.Loading) -> None:
+        member.loading = word
+
+    def _ready(self, member: Member, word: say.Ready) -> None:
+        reason = self._mismatch(word)
+        if reason is not None:
+            self.tell(member, say.Denied(-1, reason))
+            self.gone(member, reason)
+            return
+        member.ready, member.standing = word, Standing.SERVING
+        log.info("%s joined: pid %d on %s", member.name, member.hello.pid, member.hello.device)
+        self._office.pump(
+            on.Joined(
+                member.name,
+                member.hello.epoch,
+                member.stages,
+                word.kv_blocks,
+                word.store_bytes,
+                word.staging_bytes,
+            )
+        )
+
+    def _mismatch(self, word: say.Ready) -> str | None:
+        office = self._office
+        if word.fingerprint != office.fingerprint:
+            expected, got = office.fingerprint[:12], word.fingerprint[:12]
+            return f"expected the model with fingerprint {expected}, got one with {got}"
+        if not office.dtype:
+            office.dtype = word.dtype
+            self._reckon(4 if word.dtype == "float32" else 2)
+        if word.dtype != office.dtype:
+            return f"expected dtype {office.dtype} as the first worker has, got {word.dtype}"
+        return None
+
+    def _unable(self, member: Member, word: say.Unable) -> None:
+        self.gone(member, word.reason)
+
+    def _beat(self, member: Member, word: say.Beat) -> None:
+        member.before = (member.heard, member.beat) if member.before is None else member.before
+        if member.heard - member.before[0] > 2.0:
+            member.before = (member.heard, member.beat)
+        member.beat = word
+        if member.standing is not Standing.LOADING:
+            self._office.pump(on.Heard(member.name))
+
+    def _leave(self, member: Member, word: say.Leave) -> None:
+        self.drain(member)
+
+    def drain(self, member: Member) -> None:
+        """No new work; `Stop` follows when it has nothing left."""
+        if member.standing is Standing.LOADING:
+            self.tell(member, say.Stop())
+            return
+        member.standing = Standing.LEAVING
+        self._office.pump(on.DrainAsked(member.name))
+
+    def _bye(self, member: Member, word: say.Bye) -> None:
+        self.gone(member, "it left")
+
+    def gone(self, member: Member, reason: str) -> None:
+        """Forget a worker; what it had to do is given to others."""
+        log.info("%s is gone: %s", member.name, reason)
+        self.dismiss(member)
+        self._office.pump(on.Lost(member.name))
+
+    def dismiss(self, member: Member) -> None:
+        """Take its name off the list and answer whoever waits for that."""
+        self._office.crew.remove(member)
+        for identity, ask in member.waiting:
+            self._office.router.send(identity, codec.encode(say.Granted(ask)))
+        self._share_threads(member.hello.host)
+
+    def tell(self, member: Member, word: say.ToWorker, *frames: Any) -> None:
+        """Send a word; a worker that cannot be reached is lost, but not in the midst of this."""
+        if self._office.router.send(member.identity, codec.encode(word), *frames) is not Sent.OK:
+            member.heard = float("-inf")  # the next tick sees it
+
+    # Images.
+
+    def _encode_done(self, member: Member, word: say.EncodeDone) -> None:
+        if self._embedding(member, word.key, word.run) is not None:
+            self._office.handles[word.key] = (word.run, word.handle)
+            self._office.pump(on.Encoded(word.key, member.name, word.run))
+
+    def _embedding(self, member: Member, key: str, run: int) -> Embedding | None:
+        found = self._office.core.images.embeddings.get(key)
+        if found is None or (found.replica, found.run) != (member.name, run):
+            return None
+        return found
+
+    def _encode_error(self, member: Member, word: say.EncodeError) -> None:
+        log.info("%s could not encode an image: %s", member.name, word.reason)
+        self._office.pump(on.EncodeFailed(word.key, member.name, word.run, word.reason, word.fault))
+
+    def _landed(self, member: Member, word: say.Landed) -> None:
+        self._office.pump(on.Pulled(word.request_id, member.name, word.run, word.index))
+
+    def _pull_error(self, member: Member, word: say.PullError) -> None:
+        log.warning("%s could not pull image %d: %s", member.name, word.index, word.reason)
+        self._office.pump(
+            on.PullFailed(word.request_id, member.name, word.run, word.index, word.gone)
+        )
+
+    # Text.
+
+    def _kv_offer(self, member: Member, word: say.KvOffer) -> None:
+        self._pass_on(word.request_id, word.run, word, to_decode=True)
+
+    def _kv_taken(self, member: Member, word: say.KvTaken) -> None:
+        self._pass_on(word.request_id, word.run, word, to_decode=False)
+        if word.last:
+            self._office.pump(on.HandedOver(word.request_id, member.name, word.run))
+
+    def _pass_on(self, request_id: str, run: int, word: say.ToWorker, *, to_decode: bool) -> None:
+        request = self._office.core.requests.get(request_id)
+        if request is None or request.run != run:
+            return  # that run is over; its replicas were told to release it
+        name = request.decode if to_decode else request.prefill
+        peer = self._office.crew.named(name or "")
+        if peer is not None:
+            self.tell(peer, word)
+
+    def _stepped(self, member: Member, word: say.Stepped, frames: Sequence[bytes]) -> None:
+        """Forward each client's frame unread, then tell the core how far each request is."""
+        office, now = self._office, self._office.now()
+        by_client = dict(zip(word.clients, frames, strict=False))
+        for number, frame in by_client.items():
+            session = office.clients.numbered(number)
+            if session is not None and not session.gone:
+                office.clients.send(session, frame, now)
+        for row in word.rows:
+            ticket = office.tickets.get(row.request_id)
+            if ticket is None or ticket.request.run != row.run:
+                continue
+            news = by_client.get(ticket.client)
+            if news is not None:
+                ticket.frames.append(news)
+            if row.emitted:
+                office.first_tokens.setdefault(row.request_id, now)
+            office.tally.tokens += max(0, row.emitted - ticket.request.emitted)
+            self._row(member.name, row)
+
+    def _row(self, name: str, row: say.Row) -> None:
+        pump = self._office.pump
+        if row.finish:
+            if row.prefilled:
+                pump(on.Prefilled(row.request_id, name, row.run, row.emitted))
+            pump(on.Finished(row.request_id, name, row.run, row.emitted, row.finish))
+        elif row.prefilled:
+            pump(on.Prefilled(row.request_id, name, row.run, row.emitted))
+        else:
+            pump(on.Progressed(row.request_id, name, row.run, row.emitted))
+
+    def _gave_up(self, member: Member, word: say.GaveUp) -> None:
+        self._office.pump(on.Preempted(word.request_id, member.name, word.run))
+
+    def _run_error(self, member: Member, word: say.RunError) -> None:
+        log.warning("%s could not go on with a request: %s", member.name, word.reason)
+        self._office.pump(
+            on.Failed(word.request_id, member.name, word.run, word.reason, word.fault)
+        )
+
+    def _relay(self, member: Member, word: say.Relay) -> None:
+        peer = self._office.crew.named(word.peer)
+        if peer is not None:
+            self.tell(peer, say.Relay(member.name, word.body))

@@ -1,0 +1,170 @@
+"""What the core commands, carried out: words to workers, last words to clients."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from ..scheduler import commands as do
+from ..scheduler.request import Phase, Request
+from ..transport import codec
+from ..transport import messages as say
+from .crew import Standing
+from .floor import Floor
+from .office import Office
+from .tickets import Ticket
+from .timing import timing
+
+log = logging.getLogger(__name__)
+
+REASONS = {Phase.CANCELLED: "cancelled", Phase.FAILED: "error"}
+
+
+class Hands:
+    def __init__(self, office: Office, floor: Floor) -> None:
+        self._office, self._floor = office, floor
+        self._on: dict[type, Callable[[Any], None]] = {
+            do.Encode: self._encode,
+            do.Forget: self._forget,
+            do.Prefill: self._prefill,
+            do.Decode: self._decode,
+            do.Supply: self._supply,
+            do.Release: self._release,
+            do.Stop: self._stop,
+            do.Drop: self._drop,
+            do.End: self._end,
+        }
+
+    def carry_out(self, command: do.Command) -> None:
+        self._on[type(command)](command)
+
+    def _tell(self, replica: str, word: say.ToWorker, *frames: Any) -> None:
+        member = self._office.crew.named(replica)
+        if member is not None:
+            self._floor.tell(member, word, *frames)
+
+    def _encode(self, command: do.Encode) -> None:
+        image = self._office.tickets[command.request].images[command.index]
+        word = say.Encode(command.key, command.run, image.mode, image.rows)
+        self._tell(command.replica, word, image.data)
+
+    def _forget(self, command: do.Forget) -> None:
+        if self._office.handles.get(command.key, (0,))[0] == command.run:
+            del self._office.handles[command.key]
+        self._tell(command.replica, say.Forget(command.key, command.run))
+
+    def _prefill(self, command: do.Prefill) -> None:
+        ticket = self._office.tickets[command.request]
+        self._tell(
+            command.replica,
+            say.Prefill(
+                request_id=command.request,
+                run=command.run,
+                client=ticket.client,
+                order=ticket.request.order,
+                token_ids=ticket.token_ids(),
+                prompt_tokens=len(ticket.prompt_ids),
+                spans=ticket.spans,
+                sampling=ticket.sampling,
+                hand_over=command.decode != command.replica,
+            ),
+        )
+
+    def _decode(self, command: do.Decode) -> None:
+        ticket = self._office.tickets[command.request]
+        self._tell(
+            command.replica,
+            say.Decode(
+                request_id=command.request,
+                run=command.run,
+                client=ticket.client,
+                order=ticket.request.order,
+                token_ids=ticket.token_ids(),
+                prompt_tokens=len(ticket.prompt_ids),
+                spans=ticket.spans,
+                sampling=ticket.sampling,
+            ),
+        )
+
+    def _supply(self, command: do.Supply) -> None:
+        _, handle = self._office.handles[command.key]
+        word = say.Supply(command.request, command.run, command.index, handle)
+        self._tell(command.replica, word)
+
+    def _release(self, command: do.Release) -> None:
+        self._tell(command.replica, say.Release(command.request, command.run))
+
+    def _stop(self, command: do.Stop) -> None:
+        member = self._office.crew.named(command.replica)
+        if member is not None:
+            member.standing = Standing.LEAVING
+            self._floor.tell(member, say.Stop())
+
+    def _drop(self, command: do.Drop) -> None:
+        """Its peers end their links to it; if it is still there it is told to start afresh."""
+        log.warning("lost %s: %s", command.replica, command.reason)
+        for member in self._office.crew:
+            if member.name == command.replica and member.hello.epoch == command.epoch:
+                self._floor.dismiss(member)
+                denied = say.Denied(-1, f"lost: {command.reason}", again=True)
+                self._office.router.send(member.identity, codec.encode(denied))
+            else:
+                self._floor.tell(member, say.PeerGone(command.replica, command.epoch))
+
+    # Ends.
+
+    def _end(self, command: do.End) -> None:
+        request = command.request
+        ticket = self._office.tickets.pop(request.id, None)
+        if ticket is None:
+            return
+        self._office.held_bytes -= ticket.image_bytes
+        first = self._office.first_tokens.pop(request.id, None)
+        session = self._office.clients.numbered(ticket.client)
+        self._count(request)
+        if session is None:
+            return
+        session.open.discard(request.id)
+        if request.phase is Phase.REJECTED:
+            code = "busy" if command.reason.startswith("busy") else "too_large"
+            word: say.ToClient = say.Refused(request.id, code, command.reason)
+        else:
+            word = self._last_word(ticket, command.reason, first)
+        self._office.clients.send(session, codec.encode(word), self._office.now())
+
+    def _last_word(self, ticket: Ticket, reason: str, first: float | None) -> say.Ended:
+        request = ticket.request
+        error = None if request.phase is Phase.DONE else reason
+        told = timing(request, ticket.received, first)
+        log.info(
+            "%s %s after %.3f s: %d + %d tokens, %d images, %d runs%s",
+            request.id,
+            request.phase.name.lower(),
+            told.total_s,
+            request.prompt_tokens,
+            request.emitted,
+            len(request.media),
+            request.run,
+            f": {error}" if error else "",
+        )
+        image_tokens = sum(span.rows for span in ticket.spans)
+        return say.Ended(
+            request_id=request.id,
+            finish_reason=REASONS.get(request.phase, reason),
+            usage=say.Usage(request.prompt_tokens, image_tokens, request.emitted),
+            timing=told,
+            error=error,
+        )
+
+    def _count(self, request: Request) -> None:
+        tally = self._office.tally
+        match request.phase:
+            case Phase.DONE:
+                tally.finished += 1
+            case Phase.CANCELLED:
+                tally.cancelled += 1
+            case Phase.REJECTED:
+                tally.rejected += 1
+            case _:
+                tally.failed += 1

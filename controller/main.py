@@ -1,0 +1,55 @@
+"""Starts a controller in this process and keeps it until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import sys
+
+import orjson
+import uvloop
+
+from ..transport.channels import BadAddress, is_loopback
+from ..transport.state import Description, StateFolder
+from .controller import Controller
+from .options import ControllerOptions
+
+
+def serve(options: ControllerOptions) -> None:
+    """Blocks until SIGTERM, ctrl-C or `msctl stop`.
+
+    Prints one line to stdout when it is ready. Raises BadAddress, BadCheckpoint or
+    StateUnusable, each with one sentence.
+    """
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+    )
+    if not is_loopback(options.endpoint) and not options.insecure:
+        raise BadAddress(
+            f"expected a loopback address, or --insecure, since messages are neither encrypted "
+            f"nor authenticated: got {options.endpoint}"
+        )
+    uvloop.run(_serve(options))
+
+
+async def _serve(options: ControllerOptions) -> None:
+    controller = Controller(options)
+    folder = StateFolder.of(controller.endpoint)
+    controller.trust(folder.create())
+    folder.describe(Description(controller.endpoint, os.getpid(), str(options.model)))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, controller.close)
+    gc.freeze()  # what is loaded now stays: collections need not look at it again
+    _announce(controller.endpoint, as_json=options.json)
+    await controller.run()
+
+
+def _announce(endpoint: str, *, as_json: bool) -> None:
+    line = orjson.dumps({"ready": endpoint}).decode() if as_json else f"ready {endpoint}"
+    print(line, flush=True)

@@ -1,0 +1,51 @@
+"""What the controller's parts share: one thread owns all of it, so nothing here is locked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ..scheduler.core import Core
+from ..scheduler.events import Event
+from ..transport.channels import Router
+from ..transport.messages import TensorHandle
+from .clients import Clients
+from .crew import Crew
+from .options import ControllerOptions
+from .tickets import Ticket
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts since the start, for `status`."""
+
+    finished: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    rejected: int = 0
+    tokens: int = 0
+
+
+@dataclass(slots=True)
+class Office:
+    options: ControllerOptions
+    fingerprint: str
+    token: str
+    core: Core
+    router: Router
+    clients: Clients
+    crew: Crew
+    pump: Callable[[Event], None]  # feed the core, carry out what it says
+    tickets: dict[str, Ticket] = field(default_factory=dict)
+    first_tokens: dict[str, float] = field(default_factory=dict)  # when, for TTFT
+    handles: dict[str, tuple[int, TensorHandle]] = field(default_factory=dict)  # by content key
+    preparing: dict[str, int] = field(default_factory=dict)  # request -> client, not yet admitted
+    held_bytes: int = 0  # image files of open requests
+    tally: Tally = field(default_factory=Tally)
+    started: float = field(default_factory=time.monotonic)
+    dtype: str = ""  # settled by the first worker that is ready
+    closing: bool = False  # no new request is admitted
+
+    def now(self) -> float:
+        return time.monotonic()

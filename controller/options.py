@@ -1,0 +1,50 @@
+"""What a controller is told when it starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Every buffer has one of these; what is over a limit is refused with the number."""
+
+    max_open: int = 10_000  # requests
+    max_images: int = 64  # per request
+    max_image_bytes: int = 32 * 2**20  # per image file
+    max_request_bytes: int = 256 * 2**20  # all image files of a request
+    max_held_bytes: int = 2 * 2**30  # image files of all open requests
+    max_prompt_bytes: int = 8 * 2**20  # text before tokenization
+    timeout_s: float = (
+        600.0  # a request's deadline where it names none, and the longest it may name
+    )
+    stalled_s: float = 10.0  # a client that reads nothing this long is cancelled
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What each worker is given; 0 bytes means a share of the memory that it finds free."""
+
+    dtype: str = "auto"
+    block_size: int = 16
+    kv_bytes: int = 0
+    store_bytes: int = 512 * 2**20
+    staging_bytes: int = 512 * 2**20
+    step_tokens: int = 512
+    step_image_tokens: int = 8192
+    beat_s: float = 0.25
+    rejoin_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class ControllerOptions:
+    model: Path
+    endpoint: str = "tcp://127.0.0.1:7700"
+    insecure: bool = False  # a non-loopback bind without keys
+    json: bool = False  # the ready line as an object
+    bind: str = "first"  # when a request with images joins the text queue: scheduler/binding.py
+    late_s: float = 1.0
+    lost_s: float = 2.5
+    limits: Limits = Limits()
+    parts: Parts = Parts()

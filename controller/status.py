@@ -1,0 +1,116 @@
+"""What `msctl status` shows: one JSON object with stable keys."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from typing import Any
+
+import orjson
+
+from ..scheduler.replica import Replica
+from .crew import Member, Standing
+from .office import Office
+
+
+def snapshot(office: Office) -> bytes:
+    workers = [_worker(office, member) for member in office.crew]
+    uptime = office.now() - office.started
+    body = {
+        "controller": {
+            "endpoint": office.router.endpoint,
+            "model": str(office.options.model),
+            "fingerprint": office.fingerprint,
+            "pid": os.getpid(),
+            "uptime_s": round(uptime, 3),
+        },
+        "workers": sorted(workers, key=lambda one: str(one["name"])),
+        "requests": _requests(office),
+        "queues": {
+            "text": len(office.core.queue),
+            "images": len(office.core.images.waiting),
+            "preparing": len(office.preparing),
+        },
+        "rates": {
+            "tokens_per_s": round(sum(one["tokens_per_s"] for one in workers), 2),
+            "image_tokens_per_s": round(sum(one["image_tokens_per_s"] for one in workers), 2),
+            "requests_per_s": round(office.tally.finished / uptime, 3) if uptime else 0.0,
+        },
+        "held_image_bytes": office.held_bytes,
+    }
+    return orjson.dumps(body)
+
+
+def _requests(office: Office) -> dict[str, Any]:
+    phases = Counter(one.phase.name.lower() for one in office.core.requests.values())
+    tally = office.tally
+    return {
+        "open": len(office.core.requests) + len(office.preparing),
+        "by_phase": dict(sorted(phases.items())),
+        "finished": tally.finished,
+        "failed": tally.failed,
+        "cancelled": tally.cancelled,
+        "rejected": tally.rejected,
+        "tokens": tally.tokens,
+    }
+
+
+def _worker(office: Office, member: Member) -> dict[str, Any]:
+    replica = office.core.replicas.get(member.name)
+    beat, ready = member.beat, member.ready
+    span = member.heard - member.before[0] if member.before else 0.0
+    earlier = member.before[1] if member.before else beat
+
+    def rate(now: float, before: float) -> float:
+        return round((now - before) / span, 2) if span > 0 else 0.0
+
+    return {
+        "name": member.name,
+        "stages": sorted(member.stages),
+        "state": _state(member, replica),
+        "loaded": _loaded(member),
+        "pid": member.hello.pid,
+        "host": member.hello.host,
+        "device": member.hello.device,
+        "dtype": ready.dtype if ready else None,
+        "threads": member.threads,
+        "log": member.hello.log,
+        "heard_s_ago": round(office.now() - member.heard, 3),
+        "kv_blocks": ready.kv_blocks if ready else 0,
+        "kv_blocks_used": beat.kv_blocks_used,
+        "kv_blocks_booked": replica.ledger.kv_blocks.booked if replica else 0,
+        "store_bytes": ready.store_bytes if ready else 0,
+        "store_bytes_used": beat.store_bytes_used,
+        "store_bytes_booked": replica.ledger.store_bytes.booked if replica else 0,
+        "staging_bytes": ready.staging_bytes if ready else 0,
+        "staging_bytes_used": beat.staging_bytes_used,
+        "staging_bytes_booked": replica.ledger.staging_bytes.booked if replica else 0,
+        "pending_tokens": replica.pending_tokens if replica else 0,
+        "pending_image_tokens": replica.pending_image_tokens if replica else 0,
+        "running": beat.running,
+        "waiting": beat.waiting,
+        "links": beat.links,
+        "quarantined_bytes": beat.quarantined_bytes,
+        "resident_bytes": beat.resident_bytes,
+        "tokens": beat.tokens,
+        "image_tokens": beat.image_tokens,
+        "tokens_per_s": rate(beat.tokens, earlier.tokens),
+        "image_tokens_per_s": rate(beat.image_tokens, earlier.image_tokens),
+        "busy": rate(beat.busy_s, earlier.busy_s),
+    }
+
+
+def _state(member: Member, replica: Replica | None) -> str:
+    if member.standing is Standing.LOADING:
+        return "loading"
+    if member.standing is Standing.LEAVING:
+        return "draining"
+    return "late" if replica is None or replica.late else "ready"
+
+
+def _loaded(member: Member) -> float:
+    """The share of the weights that is in memory."""
+    if member.standing is not Standing.LOADING:
+        return 1.0
+    done = member.loading
+    return round(done.done_bytes / max(1, done.total_bytes), 3) if done else 0.0

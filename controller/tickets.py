@@ -1,0 +1,45 @@
+"""What the controller holds of an open request beside the core's numbers: tokens, files, frames."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ..scheduler.request import Request
+from ..transport import codec
+from ..transport.messages import Sampling, Span
+
+
+@dataclass(slots=True)
+class Image:
+    """One image file of a request; `data` is the frame as it came, forwarded uncopied."""
+
+    data: memoryview
+    key: str
+    mode: str
+    rows: int
+    tiles: int
+
+
+@dataclass(slots=True)
+class Ticket:
+    request: Request
+    client: int
+    prompt_ids: tuple[int, ...]
+    spans: tuple[Span, ...]
+    images: list[Image]
+    sampling: Sampling  # with a seed
+    received: float  # clock of the controller
+    frames: list[bytes] = field(default_factory=list)  # Deltas as they were forwarded, undecoded
+
+    @property
+    def image_bytes(self) -> int:
+        return sum(image.data.nbytes for image in self.images)
+
+    def token_ids(self) -> tuple[int, ...]:
+        """Prompt and emitted tokens, from which a new run goes on; decodes the frames."""
+        emitted: dict[int, int] = {}
+        for frame in self.frames:
+            for delta in codec.deltas(frame).items:
+                if delta.request_id == self.request.id:
+                    emitted.update(enumerate(delta.token_ids, delta.start))
+        return self.prompt_ids + tuple(emitted[index] for index in range(self.request.emitted))

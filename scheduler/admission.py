@@ -1,0 +1,53 @@
+"""Whether a request may come in at all; what it cannot be promised is refused at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from .replica import Replica
+from .request import Request
+from .stage import Stage
+from .terms import Terms
+
+if TYPE_CHECKING:
+    from .images import Images
+
+
+def refusal(
+    request: Request,
+    open_requests: int,
+    images: Images,
+    replicas: Mapping[str, Replica],
+    terms: Terms,
+) -> str | None:
+    """Why `request` cannot be served, with the numbers; None admits it.
+
+    Where no replica of a stage is there yet the request is admitted: it waits for one.
+    """
+    if open_requests >= terms.max_open:
+        return f"busy: {open_requests} requests are open, the limit is {terms.max_open}"
+    need = terms.blocks(request.prompt_tokens + request.max_tokens)
+    for stage in (Stage.PREFILL, Stage.DECODE):
+        most = _largest(replicas, stage, "kv_blocks")
+        if most is not None and need > most:
+            return (
+                f"prompt and answer need {need} KV blocks of {terms.block_size} tokens, "
+                f"the largest {stage} worker has {most}"
+            )
+    if not request.media:
+        return None
+    size, most = images.bytes_of(request), _largest(replicas, Stage.ENCODE, "store_bytes")
+    if most is not None and size > most:
+        return f"its images need {size} embedding bytes, the largest encode worker stores {most}"
+    staging = sum(item.rows for item in request.media) * terms.staging_row_bytes
+    for stage in (Stage.PREFILL, Stage.DECODE):
+        most = _largest(replicas, stage, "staging_bytes")
+        if most is not None and staging > most:
+            return f"its images need {staging} staging bytes, the largest {stage} worker has {most}"
+    return None
+
+
+def _largest(replicas: Mapping[str, Replica], stage: Stage, account: str) -> int | None:
+    able: Iterable[Replica] = (one for one in replicas.values() if stage in one.stages)
+    return max((getattr(one.ledger, account).capacity for one in able), default=None)

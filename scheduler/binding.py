@@ -1,0 +1,100 @@
+"""When a request joins the text queue, and which replicas can take it.
+
+A binding books everything that the request needs before it decodes: KV blocks for all of its
+tokens and staging for its embeddings, on the prefill replica and, where decode lives elsewhere,
+on the decode replica too. So a prefill never waits for room downstream, and decode waits for
+nobody. Room for the decode's growth is not booked; a watermark is kept free for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from .media import ItemPhase
+from .replica import Replica
+from .request import Request
+from .routing import fewest_blocks, least_tokens
+from .stage import Stage
+from .terms import Terms
+
+HERE = frozenset({ItemPhase.READY, ItemPhase.PULLED})
+
+Ready = Callable[[Request], bool]
+
+
+def at_arrival(request: Request) -> bool:
+    """As soon as store room for all images is booked, though none may be encoded yet."""
+    return all(item.phase is not ItemPhase.WAITING for item in request.media)
+
+
+def at_first_image(request: Request) -> bool:
+    """When the first prefill chunk can run: the first image is ready, the others are on the way."""
+    return at_arrival(request) and all(item.phase in HERE for item in request.media[:1])
+
+
+def at_all_images(request: Request) -> bool:
+    return all(item.phase in HERE for item in request.media)
+
+
+BINDINGS: dict[str, Ready] = {"arrival": at_arrival, "first": at_first_image, "all": at_all_images}
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What a binding books: blocks now, blocks at the longest answer, staging bytes."""
+
+    blocks: int
+    most_blocks: int
+    staging: int
+    waits: bool  # some image is still missing: the request may sit on its blocks for a while
+
+
+def need_of(request: Request, terms: Terms) -> Need:
+    rows = sum(item.rows for item in request.media)
+    return Need(
+        blocks=terms.blocks(request.tokens),
+        most_blocks=terms.blocks(request.prompt_tokens + request.max_tokens),
+        staging=rows * terms.staging_row_bytes,
+        waits=not at_all_images(request),
+    )
+
+
+def place(
+    need: Need, replicas: Iterable[Replica], waiting_blocks: Callable[[Replica], int]
+) -> tuple[Replica, Replica] | None:
+    """The prefill and the decode replica for `need`, often the same one; None: no room now."""
+    able = [one for one in replicas if one.takes_work and _has_room(one, need)]
+    decoders = [one for one in able if Stage.DECODE in one.stages]
+    if not decoders:
+        return None
+    prefillers = [one for one in able if Stage.PREFILL in one.stages]
+    if need.waits:
+        prefillers = [one for one in prefillers if _lets_wait(one, need, waiting_blocks)]
+    prefill = least_tokens(prefillers)
+    if prefill is None:
+        return None
+    if Stage.DECODE in prefill.stages:
+        return prefill, prefill
+    decode = fewest_blocks(decoders)
+    return None if decode is None else (prefill, decode)
+
+
+def _has_room(replica: Replica, need: Need) -> bool:
+    if not replica.stages & {Stage.PREFILL, Stage.DECODE}:
+        return False
+    kv, staging = replica.ledger.kv_blocks, replica.ledger.staging_bytes
+    watermark = len(replica.bound)  # each may ask for one more block before we hear of it
+    return (
+        need.most_blocks <= kv.capacity
+        and need.blocks + watermark <= kv.free
+        and need.staging <= staging.free
+    )
+
+
+def _lets_wait(replica: Replica, need: Need, waiting_blocks: Callable[[Replica], int]) -> bool:
+    """Requests with images missing hold at most a quarter of the blocks, or are all alone."""
+    return (
+        not replica.bound
+        or (waiting_blocks(replica) + need.blocks) * 4 <= replica.ledger.kv_blocks.capacity
+    )

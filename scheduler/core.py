@@ -1,0 +1,425 @@
+"""The one place where policies meet: an event goes in, commands come out.
+
+The controller drives it with real messages and a real clock, the simulator with a heap and a
+number. Nothing here waits, sends, reads the time or rolls dice. A word about a run of a request,
+or about an encoding, that counts no more is ignored: it was on its way when the run ended.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from typing import Any
+
+from . import events as on
+from .admission import refusal
+from .binding import BINDINGS, need_of, place
+from .commands import Command, Decode, Drop, End, Forget, Prefill, Release, Stop, Supply
+from .events import Event
+from .images import Images
+from .ledger import ledger
+from .media import ItemPhase, MediaItem
+from .queueing import OrderedQueue
+from .replica import Replica
+from .request import Phase, Request
+from .routing import least_image_tokens
+from .stage import Stage
+from .terms import Terms
+
+BOUND = frozenset({Phase.PREFILLING, Phase.PREFILLED, Phase.DECODING})
+
+
+class Core:
+    """`handle` is the only way in. Ended requests leave with their `End` command."""
+
+    def __init__(self, terms: Terms, bind: str = "first") -> None:
+        self.terms = terms
+        self.requests: dict[str, Request] = {}
+        self.replicas: dict[str, Replica] = {}
+        self.queue = OrderedQueue()  # requests that a text replica could start on
+        self.images = Images(terms, self.replicas, least_image_tokens)
+        self._bindable = BINDINGS["all" if terms.cross_attention else bind]
+        self._deadlines: list[tuple[float, str]] = []
+        self._arrivals = 0
+        self._now = 0.0
+        self._out: list[Command] = []
+        self._on: dict[type, Callable[[Any], None]] = {
+            on.Joined: self._joined,
+            on.Heard: self._heard,
+            on.Lost: self._lost,
+            on.DrainAsked: self._drain_asked,
+            on.Arrived: self._arrived,
+            on.Encoded: self._encoded,
+            on.EncodeFailed: self._encode_failed,
+            on.Pulled: self._pulled,
+            on.PullFailed: self._pull_failed,
+            on.Prefilled: self._prefilled,
+            on.HandedOver: self._handed_over,
+            on.Progressed: self._progressed,
+            on.Finished: self._finished,
+            on.Preempted: self._preempted,
+            on.Failed: self._failed,
+            on.Cancelled: self._cancelled,
+            on.Ticked: self._ticked,
+        }
+
+    def handle(self, event: Event, now: float) -> list[Command]:
+        """Take in one event at time `now` (seconds, never less than before)."""
+        self._now, self._out = now, []
+        self._on[type(event)](event)
+        return self._out
+
+    def reckon(self, terms: Terms) -> None:
+        """Change the sizes; nothing may be booked by the old ones, so no replica may be there."""
+        if self.replicas:
+            raise ValueError(f"expected no replica before new terms, got {len(self.replicas)}")
+        self.terms = self.images.terms = terms
+
+    # Replicas come and go.
+
+    def _joined(self, event: on.Joined) -> None:
+        if event.replica in self.replicas:
+            self._remove(event.replica, "another process joined under its name")
+        room = ledger(event.kv_blocks, event.store_bytes, event.staging_bytes)
+        self.replicas[event.replica] = Replica(
+            event.replica, event.epoch, event.stages, room, heard=self._now
+        )
+        self._dispatch()
+
+    def _heard(self, event: on.Heard) -> None:
+        replica = self.replicas.get(event.replica)
+        if replica is None:
+            return
+        replica.heard = self._now
+        if replica.late:
+            replica.late = False
+            self._dispatch()
+
+    def _lost(self, event: on.Lost) -> None:
+        if event.replica in self.replicas:
+            self._remove(event.replica, "its connection broke")
+            self._dispatch()
+
+    def _drain_asked(self, event: on.DrainAsked) -> None:
+        replica = self.replicas.get(event.replica)
+        if replica is not None:
+            replica.draining = True
+            self._empty_if_stranded(replica)
+            self._stop_if_drained(replica)
+            self._dispatch()
+
+    def _empty_if_stranded(self, replica: Replica) -> None:
+        """What a leaving replica stores for requests that nobody else can bind holds it for ever."""
+        others = [one for one in self.replicas.values() if one.takes_work]
+        if any(Stage.PREFILL in one.stages for one in others):
+            return
+        for key in sorted(replica.ledger.store_bytes.owners):
+            embedding = self.images.embeddings.get(key)
+            if embedding is None:
+                continue
+            if all(self.requests[name].prefill is None for name in embedding.consumers):
+                self._lose_embedding(key, counts=False)
+                self._out.append(Forget(replica.name, key, embedding.run))
+
+    def _remove(self, name: str, reason: str) -> None:
+        """What ran there starts over; what it stored is encoded again where it is still needed."""
+        replica = self.replicas.pop(name)
+        self._out.append(Drop(name, replica.epoch, reason))
+        for key in sorted(replica.ledger.store_bytes.owners):
+            self._lose_embedding(key)
+        for request_id in sorted(replica.bound):
+            request = self.requests.get(request_id)
+            if request is not None and name in (request.prefill, request.decode):
+                self._run_again(request, counts=True)
+
+    def _lose_embedding(self, key: str, *, counts: bool = True) -> None:
+        for request_id in sorted(self.images.discard(key)):
+            request = self.requests[request_id]
+            missing = [one for one in request.media if one.key == key]
+            if any(one.phase is not ItemPhase.PULLED for one in missing):
+                self._run_again(request, counts=counts)
+
+    def _stop_if_drained(self, replica: Replica) -> None:
+        if replica.draining and replica.idle and not replica.stopping:
+            replica.stopping = True
+            self._out.append(Stop(replica.name))
+
+    # Requests begin.
+
+    def _arrived(self, event: on.Arrived) -> None:
+        request = event.request
+        if request.id in self.requests:
+            return  # a repeated submission is harmless
+        reason = refusal(request, len(self.requests), self.images, self.replicas, self.terms)
+        if reason is not None:
+            request.advance(Phase.REJECTED, self._now)
+            self._out.append(End(request, reason))
+            return
+        self._arrivals += 1
+        request.order = self._arrivals
+        self.requests[request.id] = request
+        heapq.heappush(self._deadlines, (request.deadline, request.id))
+        request.advance(Phase.ADMITTED, self._now)
+        self._start(request)
+        self._dispatch()
+
+    def _start(self, request: Request) -> None:
+        self.images.want(request, self._now)
+        self._queue_if_ready(request)
+
+    def _queue_if_ready(self, request: Request) -> None:
+        if request.phase is Phase.ADMITTED and self._bindable(request):
+            request.advance(Phase.QUEUED, self._now)
+            self.queue.add(request.id, (float(request.order), 0))
+
+    def _run_again(self, request: Request, *, counts: bool) -> None:
+        """Take the request off its replicas and start over from prompt + emitted tokens."""
+        self._unbind(request)
+        request.failures += counts
+        if request.failures > self.terms.max_failures:
+            runs = f"{request.failures} runs of it were lost"
+            self._end(request, Phase.FAILED, f"gave up on the request after {runs}")
+            return
+        self.queue.remove(request.id)
+        if request.phase is not Phase.ADMITTED:
+            request.advance(Phase.ADMITTED, self._now)
+        self._start(request)
+
+    # Images.
+
+    def _encoded(self, event: on.Encoded) -> None:
+        embedding = self.images.encoded(event.key, event.replica, event.run)
+        if embedding is None:
+            return
+        for request_id in sorted(embedding.consumers):
+            request = self.requests[request_id]
+            for index, item in enumerate(request.media):
+                if item.key == event.key and item.phase is ItemPhase.ENCODING:
+                    item.advance(ItemPhase.READY, self._now)
+                    self._supply(request, index, item)
+            self._queue_if_ready(request)
+        self._dispatch()
+
+    def _supply(self, request: Request, index: int, item: MediaItem) -> None:
+        if request.prefill is not None:
+            self._out.append(Supply(request.prefill, request.id, request.run, index, item.key))
+
+    def _encode_failed(self, event: on.EncodeFailed) -> None:
+        embedding = self.images.embeddings.get(event.key)
+        if embedding is None or (embedding.replica, embedding.run) != (event.replica, event.run):
+            return
+        for request_id in sorted(self.images.discard(event.key)):
+            request = self.requests[request_id]
+            if event.fault:
+                self._end(request, Phase.FAILED, event.reason)
+            else:
+                self._run_again(request, counts=True)
+        self._dispatch()
+
+    def _pulled(self, event: on.Pulled) -> None:
+        request = self._bound(event.request, event.replica, event.run)
+        if request is not None and request.media[event.index].phase is ItemPhase.READY:
+            request.media[event.index].advance(ItemPhase.PULLED, self._now)
+
+    def _pull_failed(self, event: on.PullFailed) -> None:
+        request = self._bound(event.request, event.replica, event.run)
+        if request is None:
+            return
+        item = request.media[event.index]
+        if event.gone and item.phase is ItemPhase.READY and item.key in self.images.embeddings:
+            self._lose_embedding(item.key)  # others that count on it start over too
+        else:
+            self._run_again(request, counts=True)
+        self._dispatch()
+
+    # Text.
+
+    def _bind(self) -> None:
+        while (name := self.queue.head) is not None:
+            request = self.requests[name]
+            need = need_of(request, self.terms)
+            found = place(need, self.replicas.values(), self._waiting_blocks)
+            if found is None:
+                return
+            self.queue.remove(name)
+            prefill, decode = found
+            request.run += 1
+            request.prefill, request.decode = prefill.name, decode.name
+            prefill.pending_tokens += request.tokens
+            for replica in {prefill.name: prefill, decode.name: decode}.values():
+                replica.bound.add(name)
+                replica.ledger.kv_blocks.book(name, need.blocks)
+                replica.ledger.staging_bytes.book(name, need.staging)
+            request.advance(Phase.PREFILLING, self._now)
+            self._out.append(Prefill(prefill.name, name, request.run, decode.name))
+            if decode is not prefill:
+                self._out.append(Decode(decode.name, name, request.run, prefill.name))
+            for index, item in enumerate(request.media):
+                if item.phase is ItemPhase.READY:
+                    self._supply(request, index, item)
+
+    def _waiting_blocks(self, replica: Replica) -> int:
+        """Blocks of the requests bound here that still miss an image."""
+        owners = replica.ledger.kv_blocks.owners
+        return sum(
+            owners[name]
+            for name in replica.bound
+            if any(item.phase is ItemPhase.ENCODING for item in self.requests[name].media)
+        )
+
+    def _prefilled(self, event: on.Prefilled) -> None:
+        request = self._bound(event.request, event.replica, event.run)
+        if request is None or request.phase is not Phase.PREFILLING:
+            return
+        self._count_prefilled(request)
+        self._emit(request, event.emitted)
+        self._leave_images(request)
+        request.advance(Phase.PREFILLED, self._now)
+        if request.prefill == request.decode:
+            request.advance(Phase.DECODING, self._now)
+        if not self.terms.cross_attention:
+            for name in (request.prefill, request.decode):
+                self.replicas[name or ""].ledger.staging_bytes.release(request.id)
+        self._dispatch()
+
+    def _handed_over(self, event: on.HandedOver) -> None:
+        request = self._bound(event.request, event.replica, event.run)
+        if request is None or request.phase is not Phase.PREFILLED:
+            return
+        assert request.prefill is not None
+        request.advance(Phase.DECODING, self._now)
+        self._let_go(request, request.prefill)
+        request.prefill = request.decode
+        self._dispatch()
+
+    def _progressed(self, event: on.Progressed) -> None:
+        request = self._bound(event.request, event.replica, event.run)
+        if request is not None:
+            self._emit(request, event.emitted)
+
+    def _emit(self, request: Request, emitted: int) -> None:
+        request.emitted = max(request.emitted, emitted)
+        blocks = self.terms.blocks(request.tokens)
+        self.replicas[request.decode or ""].ledger.kv_blocks.grow(request.id, blocks)
+
+    def _finished(self, event: on.Finished) -> None:
+        request = self._bound(event.request, event.replica, event.run)
+        if request is not None:
+            self._unbind(request)
+            request.emitted = max(request.emitted, event.emitted)
+            self._end(request, Phase.DONE, event.reason)
+            self._dispatch()
+
+    def _preempted(self, event: on.Preempted) -> None:
+        request = self._bound(event.request, event.replica, event.run)
+        if request is not None:
+            self._run_again(request, counts=False)
+            self._dispatch()
+
+    def _failed(self, event: on.Failed) -> None:
+        request = self._bound(event.request, event.replica, event.run)
+        if request is None:
+            return
+        if event.fault:
+            self._end(request, Phase.FAILED, event.reason)
+        else:
+            self._run_again(request, counts=True)
+        self._dispatch()
+
+    def _cancelled(self, event: on.Cancelled) -> None:
+        request = self.requests.get(event.request)
+        if request is not None:
+            self._end(request, Phase.CANCELLED, event.reason)
+            self._dispatch()
+
+    # Bookkeeping.
+
+    def _bound(self, name: str, replica: str, run: int) -> Request | None:
+        """The request, if this run of it, on this replica, is the one that counts."""
+        request = self.requests.get(name)
+        if (
+            request is None
+            or request.run != run
+            or replica not in (request.prefill, request.decode)
+        ):
+            return None
+        return request
+
+    def _count_prefilled(self, request: Request) -> None:
+        """The prompt is no longer pending on the replica that it was bound to."""
+        replica = self.replicas.get(request.prefill or "")
+        if replica is not None:
+            replica.pending_tokens -= request.tokens
+
+    def _let_go(self, request: Request, name: str) -> None:
+        """Free the request's room on one replica, here and there."""
+        replica = self.replicas.get(name)
+        if replica is None or request.id not in replica.bound:
+            return
+        replica.bound.remove(request.id)
+        replica.ledger.kv_blocks.release(request.id)
+        replica.ledger.staging_bytes.release(request.id)
+        self._out.append(Release(name, request.id, request.run))
+        self._stop_if_drained(replica)
+
+    def _unbind(self, request: Request) -> None:
+        if request.prefill is None or request.decode is None:
+            return
+        if request.phase is Phase.PREFILLING:
+            self._count_prefilled(request)
+        for name in dict.fromkeys((request.prefill, request.decode)):
+            self._let_go(request, name)
+        request.prefill = request.decode = None
+
+    def _leave_images(self, request: Request) -> None:
+        self.images.leave(request)
+        for item in request.media:
+            if item.phase is not ItemPhase.GONE:
+                item.advance(ItemPhase.GONE, self._now)
+
+    def _end(self, request: Request, phase: Phase, reason: str) -> None:
+        self._unbind(request)
+        self.queue.remove(request.id)
+        self._leave_images(request)
+        request.advance(phase, self._now)
+        del self.requests[request.id]
+        self._out.append(End(request, reason))
+
+    def _dispatch(self) -> None:
+        """Give out what can be given out: image sets, then what nobody needs, then bindings."""
+        self._place_images()
+        if self.images.orphans:
+            orphaned = self.images.sweep()
+            self._out += orphaned
+            for name in sorted({forget.replica for forget in orphaned}):
+                if (replica := self.replicas.get(name)) is not None:
+                    self._stop_if_drained(replica)
+            self._place_images()
+        self._bind()
+
+    def _place_images(self) -> None:
+        commands, booked = self.images.place(self.requests, self._now)
+        self._out += commands
+        for request in booked:
+            self._queue_if_ready(request)
+
+    # Time.
+
+    def _ticked(self, event: on.Ticked) -> None:
+        for replica in list(self.replicas.values()):
+            silent = self._now - replica.heard
+            if silent > self.terms.lost_s:
+                self._remove(replica.name, f"it was silent for {silent:.1f} s")
+            elif silent > self.terms.late_s:
+                replica.late = True
+            if replica.draining:
+                self._empty_if_stranded(replica)
+                self._stop_if_drained(replica)
+        while self._deadlines and self._deadlines[0][0] <= self._now:
+            _, name = heapq.heappop(self._deadlines)
+            request = self.requests.get(name)
+            if request is not None and request.deadline <= self._now:
+                waited = self._now - request.story[0][1]
+                doing = request.phase.name.lower()
+                self._end(request, Phase.FAILED, f"deadline passed after {waited:.1f} s {doing}")
+        self._dispatch()

@@ -1,0 +1,167 @@
+"""What the core hears, in the past tense. `run` names the attempt that a word is about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .request import Request
+from .stage import Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """A worker is loaded and warm; its room is what it measured or was told."""
+
+    replica: str
+    epoch: int
+    stages: frozenset[Stage]
+    kv_blocks: int
+    store_bytes: int
+    staging_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A heartbeat, or any other word, of a replica."""
+
+    replica: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    replica: str
+
+
+@dataclass(frozen=True, slots=True)
+class DrainAsked:
+    replica: str
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    key: str
+    replica: str
+    run: int
+
+
+@dataclass(frozen=True, slots=True)
+class EncodeFailed:
+    """`fault` says whose: the picture's (its requests fail) or the worker's (try again)."""
+
+    key: str
+    replica: str
+    run: int
+    reason: str
+    fault: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    request: str
+    replica: str
+    run: int
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class PullFailed:
+    """`gone`: the owner does not have the embedding any more; otherwise the link broke."""
+
+    request: str
+    replica: str
+    run: int
+    index: int
+    gone: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Prefilled:
+    """The whole prompt is computed and the next token emitted, `emitted` in all."""
+
+    request: str
+    replica: str
+    run: int
+    emitted: int
+
+
+@dataclass(frozen=True, slots=True)
+class HandedOver:
+    """The decode replica holds the whole KV and goes on by itself."""
+
+    request: str
+    replica: str
+    run: int
+
+
+@dataclass(frozen=True, slots=True)
+class Progressed:
+    request: str
+    replica: str
+    run: int
+    emitted: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    request: str
+    replica: str
+    run: int
+    emitted: int
+    reason: str  # "stop" or "length"
+
+
+@dataclass(frozen=True, slots=True)
+class Preempted:
+    """A replica ran out of blocks and gave up everything of its youngest request."""
+
+    request: str
+    replica: str
+    run: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A replica could not go on with a request; `fault` as in EncodeFailed."""
+
+    request: str
+    replica: str
+    run: int
+    reason: str
+    fault: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    request: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ticked:
+    """Time went by: deadlines, late and lost replicas are looked at."""
+
+
+Event = (
+    Joined
+    | Heard
+    | Lost
+    | DrainAsked
+    | Arrived
+    | Encoded
+    | EncodeFailed
+    | Pulled
+    | PullFailed
+    | Prefilled
+    | HandedOver
+    | Progressed
+    | Finished
+    | Preempted
+    | Failed
+    | Cancelled
+    | Ticked
+)

@@ -1,0 +1,35 @@
+"""A running worker process, as the core sees it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .ledger import Ledger
+from .stage import Stage
+
+
+@dataclass(slots=True)
+class Replica:
+    """`images` and `bound` are what it works on; the two counters beside them are their sums."""
+
+    name: str
+    epoch: int  # the process: a restarted worker under the same name has another
+    stages: frozenset[Stage]
+    ledger: Ledger
+    heard: float  # when it last gave a sign of life
+    late: bool = False  # not heard for a while: gets no new work
+    draining: bool = False  # asked to leave: gets no new work
+    stopping: bool = False  # drained, and told to stop
+    images: set[str] = field(default_factory=set)  # content keys that it encodes now
+    bound: set[str] = field(default_factory=set)  # requests that it prefills or decodes
+    pending_image_tokens: int = 0
+    pending_tokens: int = 0  # of bound requests that it has not prefilled yet
+
+    @property
+    def takes_work(self) -> bool:
+        return not (self.late or self.draining)
+
+    @property
+    def idle(self) -> bool:
+        """Nothing runs here and nobody needs what it stores."""
+        return not (self.images or self.bound or self.ledger.store_bytes.owners)

@@ -1,0 +1,89 @@
+"""Every option that no request can have is one sentence before anything is sent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from modserve.client.asynchronous import submission
+from modserve.client.errors import BadInput
+from modserve.client.options import Options, sampling_of
+from modserve.transport.messages import Sampling
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("max_tokens", 0),
+        ("max_tokens", 1.5),
+        ("max_tokens", True),
+        ("max_tokens", "7"),
+        ("temperature", -1),
+        ("temperature", float("nan")),
+        ("temperature", float("inf")),
+        ("temperature", None),
+        ("top_k", -1),
+        ("top_p", 0),
+        ("top_p", 1.01),
+        ("min_p", -0.1),
+        ("min_p", float("nan")),
+        ("repetition_penalty", 0),
+        ("presence_penalty", float("nan")),
+        ("frequency_penalty", "much"),
+        ("seed", -1),
+        ("seed", 2**63),
+        ("stop", ""),
+        ("stop", ["a", ""]),
+        ("stop", [1]),
+        ("stop_token_ids", [-1]),
+        ("stop_token_ids", 3),
+        ("ignore_eos", 1),
+        ("logprobs", -1),
+        ("timeout_s", 0),
+        ("timeout_s", float("nan")),
+        ("request_id", ""),
+        ("token_ids", []),
+        ("token_ids", ["a"]),
+    ],
+)
+def test_an_impossible_option_is_refused_by_name(name: str, value: object) -> None:
+    options: Any = {name: value}
+    with pytest.raises(BadInput, match=f"expected {name} to be .*, got"):
+        submission("Hi", (), options)
+
+
+def test_a_misspelt_option_is_not_ignored() -> None:
+    options: Any = {"temprature": 1}
+    with pytest.raises(BadInput, match="got temprature"):
+        submission("Hi", (), options)
+
+
+def test_a_long_value_is_shown_in_short() -> None:
+    options: Any = {"stop": [1] * 1000}
+    with pytest.raises(BadInput) as caught:
+        submission("Hi", (), options)
+    assert len(str(caught.value)) < 150
+
+
+@pytest.mark.parametrize(("prompt", "got"), [(None, "neither"), ("Hi", "both")])
+def test_it_is_either_a_prompt_or_token_ids(prompt: str | None, got: str) -> None:
+    options: Options = {} if prompt is None else {"token_ids": [1]}
+    with pytest.raises(BadInput, match=f"expected either a prompt or token_ids, got {got}"):
+        submission(prompt, (), options)
+
+
+def test_token_ids_may_have_images() -> None:
+    submit, frames = submission(None, [b"pixels"], {"token_ids": [1, 2]})
+    assert (submit.token_ids, submit.turns, frames) == ((1, 2), (), [b"pixels"])
+
+
+def test_the_defaults_are_greedy_and_need_no_seed() -> None:
+    assert sampling_of({}) == Sampling()
+
+
+def test_a_seed_is_drawn_where_tokens_are() -> None:
+    one, other = (sampling_of({"temperature": 0.7}).seed for _ in range(2))
+    assert one is not None
+    assert one != other
+    assert sampling_of({"temperature": 0.7, "seed": 0}).seed == 0

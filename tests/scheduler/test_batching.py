@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modserve.scheduler.batching import Grower, Runnable, next_batch, preempt
+
+
+def decoding(name: str, order: int) -> Runnable:
+    return Runnable(name, order, computed=10, ready=11, decoding=True)
+
+
+def prefilling(name: str, order: int, computed: int, ready: int) -> Runnable:
+    return Runnable(name, order, computed, ready, decoding=False)
+
+
+def test_decodes_come_first_then_prefills_under_way_then_new_ones() -> None:
+    runnable = [
+        prefilling("new", 0, computed=0, ready=100),
+        prefilling("under way", 1, computed=8, ready=20),
+        decoding("decoding", 2),
+    ]
+    assert next_batch(runnable, 32) == [("decoding", 1), ("under way", 12), ("new", 19)]
+
+
+def test_new_prefills_start_in_order_of_arrival() -> None:
+    runnable = [prefilling("second", 2, 0, 8), prefilling("first", 1, 0, 8)]
+    assert next_batch(runnable, 12) == [("first", 8), ("second", 4)]
+
+
+def test_a_prefill_stops_in_front_of_a_span_that_has_not_landed() -> None:
+    runnable = [prefilling("waiting", 0, computed=5, ready=5), prefilling("text", 1, 0, 9)]
+    assert next_batch(runnable, 32) == [("text", 9)]
+
+
+def test_decodes_run_even_when_they_alone_exceed_the_budget() -> None:
+    runnable = [decoding(str(number), number) for number in range(4)]
+    runnable.append(prefilling("late", 4, 0, 9))
+    assert next_batch(runnable, 2) == [("0", 1), ("1", 1), ("2", 1), ("3", 1)]
+
+
+def test_nobody_gives_way_while_blocks_are_free() -> None:
+    assert preempt([Grower("a", 0, held=3, needed=1), Grower("b", 1, held=3, needed=0)], 1) == []
+
+
+def test_the_youngest_decoding_request_gives_way() -> None:
+    growers = [Grower("young", 9, held=2, needed=0), Grower("old", 1, held=2, needed=1)]
+    assert preempt(growers, 0) == ["young"]
+
+
+def test_a_lone_request_that_outgrew_the_replica_gives_way_itself() -> None:
+    assert preempt([Grower("alone", 0, held=4, needed=1)], 0) == ["alone"]
+
+
+GROWERS = st.lists(st.tuples(st.integers(1, 9), st.integers(0, 1)), max_size=12).map(
+    lambda rows: [Grower(str(i), i, held, needed) for i, (held, needed) in enumerate(rows)]
+)
+
+
+@given(GROWERS, st.integers(0, 5))
+def test_those_who_stay_can_grow_and_the_oldest_are_those_who_stay(
+    growers: list[Grower], free: int
+) -> None:
+    victims = set(preempt(growers, free))
+    kept = [grower for grower in growers if grower.request_id not in victims]
+    gone = [grower for grower in growers if grower.request_id in victims]
+    assert sum(g.needed for g in kept) <= free + sum(g.held for g in gone)
+    assert all(k.order < g.order for k in kept for g in gone)
+    if gone:  # one victim fewer would not have been enough
+        last = min(gone, key=lambda grower: grower.order)
+        spared = [*kept, last]
+        assert sum(g.needed for g in spared) > free + sum(g.held for g in gone if g is not last)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40), st.booleans()), max_size=10),
+    st.integers(1, 64),
+)
+def test_a_step_keeps_its_budget_and_never_passes_what_is_ready(
+    rows: list[tuple[int, int, bool]], budget: int
+) -> None:
+    runnable = [
+        Runnable(str(i), i, computed, computed + (1 if decode else more), decode)
+        for i, (computed, more, decode) in enumerate(rows)
+    ]
+    batch = dict(next_batch(runnable, budget))
+    decodes = sum(request.decoding for request in runnable)
+    assert sum(batch.values()) <= max(budget, decodes)
+    for request in runnable:
+        taken = batch.get(request.request_id, 0)
+        assert request.computed + taken <= request.ready
+        assert not request.decoding or taken == 1

@@ -1,0 +1,251 @@
+"""The core by hand: one event, the commands that follow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from modserve.scheduler import events as on
+from modserve.scheduler.commands import (
+    Command,
+    Decode,
+    Drop,
+    Encode,
+    End,
+    Forget,
+    Prefill,
+    Release,
+    Stop,
+    Supply,
+)
+from modserve.scheduler.core import Core
+from modserve.scheduler.invariants import check
+from modserve.scheduler.media import MediaItem
+from modserve.scheduler.request import InvalidTransition, Phase, Request
+from modserve.scheduler.stage import ROLES
+from modserve.scheduler.terms import Terms
+
+TERMS = Terms(block_size=4, row_bytes=10, staging_row_bytes=10)
+
+
+def request(name: str, *images: str, prompt: int = 8, answer: int = 4, rows: int = 2) -> Request:
+    media = [MediaItem(key, rows=rows, work=rows) for key in images]
+    return Request(name, prompt_tokens=prompt, max_tokens=answer, deadline=100.0, media=media)
+
+
+def joined(name: str, role: str, epoch: int = 1, blocks: int = 16, store: int = 100) -> on.Joined:
+    return on.Joined(name, epoch, ROLES[role], blocks, store, 100)
+
+
+class Hands:
+    """Feeds a core and checks it after every event."""
+
+    def __init__(self, core: Core) -> None:
+        self.core, self.now = core, 0.0
+
+    def __call__(self, *events: on.Event) -> list[Command]:
+        commands: list[Command] = []
+        for event in events:
+            self.now += 0.01
+            commands += self.core.handle(event, self.now)
+            check(self.core)
+        return commands
+
+
+Make = Callable[..., Hands]
+
+
+@pytest.fixture
+def make() -> Iterator[Make]:
+    yield lambda terms=TERMS, bind="first": Hands(Core(terms, bind))
+
+
+def test_text_waits_for_a_worker_and_goes_through(make: Make) -> None:
+    core = make()
+    assert core(on.Arrived(request("a"))) == []
+    assert core(joined("t", "text")) == [Prefill("t", "a", 1, "t")]
+    assert core(on.Prefilled("a", "t", 1, 1), on.Progressed("a", "t", 1, 2)) == []
+    release, end = core(on.Finished("a", "t", 1, 4, "length"))
+    assert release == Release("t", "a", 1)
+    assert isinstance(end, End)
+    assert (end.request.phase, end.request.emitted) == (Phase.DONE, 4)
+
+
+def test_images_of_one_request_spread_over_encode_workers(make: Make) -> None:
+    core = make()
+    core(joined("e0", "encode"), joined("e1", "encode"), joined("t", "text"))
+    commands = core(on.Arrived(request("a", "x", "y", "z")))
+    assert [one.replica for one in commands if isinstance(one, Encode)] == ["e0", "e1", "e0"]
+
+
+def test_the_same_image_is_encoded_once_within_and_among_requests(make: Make) -> None:
+    core = make(bind="all")
+    core(joined("e", "encode"), joined("t", "text"))
+    assert core(on.Arrived(request("a", "x", "x"))) == [Encode("e", "x", 1, "a", 0)]
+    assert core(on.Arrived(request("b", "x"))) == []
+    commands = core(on.Encoded("x", "e", 1))
+    assert [one for one in commands if isinstance(one, Supply)] == [
+        Supply("t", "a", 1, 0, "x"),
+        Supply("t", "a", 1, 1, "x"),
+        Supply("t", "b", 1, 0, "x"),
+    ]
+    core(*(on.Pulled("a", "t", 1, index) for index in (0, 1)), on.Pulled("b", "t", 1, 0))
+    assert core(on.Prefilled("a", "t", 1, 1)) == []
+    assert core(on.Prefilled("b", "t", 1, 1)) == [Forget("e", "x", 1)]
+
+
+@pytest.mark.parametrize(("bind", "after"), [("arrival", 0), ("first", 1), ("all", 2)])
+def test_binding_is_a_policy(make: Make, bind: str, after: int) -> None:
+    core = make(bind=bind)
+    core(joined("e", "encode"), joined("t", "text"))
+    seen = [core(on.Arrived(request("a", "x", "y")))]
+    seen += [core(on.Encoded("x", "e", 1)), core(on.Encoded("y", "e", 2))]
+    bound = [any(isinstance(one, Prefill) for one in commands) for commands in seen]
+    assert bound.index(True) == after
+
+
+def test_cross_attention_waits_for_all_images(make: Make) -> None:
+    core = make(Terms(block_size=4, row_bytes=10, staging_row_bytes=10, cross_attention=True))
+    core(joined("e", "encode"), joined("t", "text"), on.Arrived(request("a", "x", "y")))
+    assert core(on.Encoded("x", "e", 1)) == []
+    assert Prefill("t", "a", 1, "t") in core(on.Encoded("y", "e", 2))
+    core(on.Pulled("a", "t", 1, 0), on.Pulled("a", "t", 1, 1), on.Prefilled("a", "t", 1, 1))
+    staging = core.core.replicas["t"].ledger.staging_bytes
+    assert staging.booked == 40, "cross keys and values stay as long as the request decodes"
+
+
+def test_decode_room_is_booked_before_prefill_begins(make: Make) -> None:
+    core = make()
+    core(joined("p", "prefill"), joined("d", "decode"))
+    assert core(on.Arrived(request("a"))) == [Prefill("p", "a", 1, "d"), Decode("d", "a", 1, "p")]
+    core(on.Prefilled("a", "p", 1, 1))
+    assert core(on.HandedOver("a", "d", 1)) == [Release("p", "a", 1)]
+    assert core(on.Lost("p")) == [Drop("p", 1, "its connection broke")]
+
+
+def test_no_binding_without_a_decode_worker(make: Make) -> None:
+    core = make()
+    core(joined("p", "prefill"))
+    assert core(on.Arrived(request("a"))) == []
+    assert len(core(joined("d", "decode"))) == 2
+
+
+def test_a_set_of_images_is_booked_whole_or_not_at_all(make: Make) -> None:
+    core = make()
+    core(joined("e", "encode", store=60), joined("t", "text"))
+    assert len(core(on.Arrived(request("a", "u", "v")))) == 2
+    assert core(on.Arrived(request("b", "x", "y"))) == []
+    assert core(on.Arrived(request("c", "z"))) == [], "nobody overtakes the head of the line"
+    commands = core(on.Cancelled("a", "client"))
+    assert [one.key for one in commands if isinstance(one, Encode)] == ["x", "y", "z"]
+
+
+def test_what_can_never_fit_is_refused_with_the_number(make: Make) -> None:
+    core = make()
+    core(joined("e", "encode", store=30), joined("t", "text", blocks=4))
+    (end,) = core(on.Arrived(request("a", prompt=14, answer=4)))
+    assert isinstance(end, End)
+    assert "need 5 KV blocks" in end.reason
+    (end,) = core(on.Arrived(request("b", "x", "y")))
+    assert isinstance(end, End)
+    assert "need 40 embedding bytes" in end.reason
+
+
+def test_a_lost_text_worker_sends_its_requests_through_again(make: Make) -> None:
+    core = make()
+    core(joined("t0", "text"), on.Arrived(request("a")))
+    core(on.Prefilled("a", "t0", 1, 1), on.Progressed("a", "t0", 1, 3), joined("t1", "text"))
+    assert core(on.Lost("t0")) == [
+        Drop("t0", 1, "its connection broke"),
+        Prefill("t1", "a", 2, "t1"),
+    ]
+    assert core(on.Finished("a", "t0", 1, 4, "length")) == [], "a word from the dead is ignored"
+
+
+def test_a_lost_encode_worker_is_replaced_without_the_client_noticing(make: Make) -> None:
+    core = make(bind="all")
+    core(joined("e0", "encode"), joined("e1", "encode"), joined("t", "text"))
+    core(on.Arrived(request("a", "x", "y")))
+    commands = core(on.Lost("e0"))
+    assert [(one.replica, one.key) for one in commands if isinstance(one, Encode)] == [("e1", "x")]
+    assert not any(isinstance(one, Forget) for one in commands), "y is kept where it is"
+
+
+def test_an_image_that_was_pulled_needs_no_second_encoding(make: Make) -> None:
+    core = make()
+    core(joined("e", "encode"), joined("t", "text"), on.Arrived(request("a", "x")))
+    core(on.Encoded("x", "e", 1), on.Pulled("a", "t", 1, 0))
+    assert core(on.Lost("e")) == [Drop("e", 1, "its connection broke")]
+    assert core(on.Prefilled("a", "t", 1, 1)) == []
+
+
+def test_a_bad_picture_fails_its_request_alone(make: Make) -> None:
+    core = make()
+    core(joined("e", "encode"), joined("t", "text"))
+    core(on.Arrived(request("a", "x")), on.Arrived(request("b", "y")))
+    commands = core(on.EncodeFailed("x", "e", 1, "not an image", fault=True))
+    assert [one.request.id for one in commands if isinstance(one, End)] == ["a"]
+    assert list(core.core.requests) == ["b"]
+
+
+def test_a_preempted_request_goes_on_with_what_it_has_emitted(make: Make) -> None:
+    core = make()
+    core(joined("t", "text"), on.Arrived(request("a")), on.Prefilled("a", "t", 1, 2))
+    assert core(on.Preempted("a", "t", 1)) == [Release("t", "a", 1), Prefill("t", "a", 2, "t")]
+    assert core.core.requests["a"].tokens == 10
+
+
+def test_a_silent_worker_is_late_then_lost(make: Make) -> None:
+    core = make()
+    core(joined("t", "text"))
+    core.now = 2.0
+    assert core(on.Ticked(), on.Arrived(request("a"))) == [], "a late worker gets no new work"
+    assert core(on.Heard("t")) == [Prefill("t", "a", 1, "t")]
+    core.now = 6.0
+    assert any(isinstance(one, Drop) for one in core(on.Ticked()))
+
+
+def test_a_restarted_worker_takes_over_its_own_name(make: Make) -> None:
+    core = make()
+    core(joined("t", "text"), on.Arrived(request("a")))
+    drop, prefill = core(joined("t", "text", epoch=2))
+    assert isinstance(drop, Drop)
+    assert drop.epoch == 1
+    assert prefill == Prefill("t", "a", 2, "t")
+
+
+def test_a_drained_worker_stops_when_its_last_request_ends(make: Make) -> None:
+    core = make()
+    core(joined("t", "text"), on.Arrived(request("a")))
+    assert core(on.DrainAsked("t"), on.Arrived(request("b"))) == []
+    commands = core(on.Finished("a", "t", 1, 1, "stop"))
+    assert Stop("t") in commands
+    assert not any(isinstance(one, Prefill) for one in commands)
+
+
+def test_a_deadline_ends_a_request_that_nobody_serves(make: Make) -> None:
+    core = make()
+    core(on.Arrived(request("a")))
+    core.now = 100.0
+    (end,) = core(on.Ticked())
+    assert isinstance(end, End)
+    assert end.request.phase is Phase.FAILED
+    assert "deadline passed after 100.0 s admitted" not in end.reason, "it waits in the text queue"
+    assert "queued" in end.reason
+
+
+def test_a_full_house_refuses_at_once(make: Make) -> None:
+    core = make(Terms(max_open=1))
+    core(on.Arrived(request("a")))
+    (end,) = core(on.Arrived(request("b")))
+    assert isinstance(end, End)
+    assert "busy" in end.reason
+
+
+def test_a_finished_request_cannot_move() -> None:
+    ended = request("a")
+    for phase in (Phase.ADMITTED, Phase.CANCELLED):
+        ended.advance(phase, now=0.0)
+    with pytest.raises(InvalidTransition, match="PREFILLING after"):
+        ended.advance(Phase.PREFILLING, now=1.0)

@@ -1,0 +1,122 @@
+"""Thousands of random lives: nothing lost, nothing ended twice, nothing owned twice, never stuck."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from modserve.scheduler import events as on
+from modserve.scheduler.core import Core
+from modserve.scheduler.media import MediaItem
+from modserve.scheduler.request import Phase, Request
+from modserve.scheduler.stage import ROLES
+from modserve.scheduler.terms import Terms
+
+from .cluster import Cluster
+
+LAYOUTS = [
+    ["all"],
+    ["encode", "text"],
+    ["encode", "prefill", "decode"],
+    ["encode", "encode", "text", "prefill", "decode", "all"],
+]
+MOST_PROMPT, MOST_ANSWER, MOST_IMAGES = 9, 6, 3
+LEAST_BLOCKS = -(-(MOST_PROMPT + MOST_ANSWER) // 2)
+
+
+def terms(dice: Random) -> Terms:
+    return Terms(
+        block_size=2,
+        row_bytes=1,
+        staging_row_bytes=1,
+        cross_attention=dice.random() < 0.3,
+        max_failures=10**6,
+        late_s=1e9,
+        lost_s=1e9,
+    )
+
+
+def joined(dice: Random, name: str, role: str, epoch: int, *, least: bool) -> on.Joined:
+    spare = 0 if least else dice.randrange(30)
+    store = MOST_IMAGES + (0 if least else dice.randrange(6))
+    return on.Joined(name, epoch, ROLES[role], LEAST_BLOCKS + spare, store, store)
+
+
+def request(dice: Random, number: int) -> Request:
+    media = [MediaItem(f"k{dice.randrange(6)}", 1, 1) for _ in range(dice.choice([0, 0, 1, 2, 3]))]
+    return Request(
+        f"r{number}",
+        prompt_tokens=dice.randint(1, MOST_PROMPT),
+        max_tokens=dice.randint(1, MOST_ANSWER),
+        deadline=1e6 + dice.random(),
+        media=media,
+    )
+
+
+def live(seed: int, *, least: bool, faults: bool) -> None:
+    """One random life of a cluster, then peace, after which every request must have ended."""
+    dice = Random(seed)
+    core = Core(terms(dice), dice.choice(["arrival", "first", "all"]))
+    cluster = Cluster(core, dice)
+    roles = {f"{role}-{i}": role for i, role in enumerate(dice.choice(LAYOUTS))}
+    requests, cancelled, epoch = dice.randint(1, 12), set(), 0
+    sent = 0
+    for _ in range(dice.randint(20, 120)):
+        roll = dice.random()
+        missing = [name for name in roles if name not in cluster.workers]
+        if sent < requests and roll < 0.2:
+            cluster.feed(on.Arrived(request(dice, sent)))
+            sent += 1
+        elif missing and roll < 0.4:
+            epoch += 1
+            name = dice.choice(missing)
+            cluster.join(joined(dice, name, roles[name], epoch, least=least))
+        elif faults and roll < 0.43 and cluster.workers:
+            cluster.kill(dice.choice(sorted(cluster.workers)))
+        elif faults and roll < 0.46 and sent:
+            victim = f"r{dice.randrange(sent)}"
+            cancelled.add(victim)
+            cluster.feed(on.Cancelled(victim, "client"))
+        elif faults and roll < 0.48 and cluster.workers:
+            cluster.feed(on.DrainAsked(dice.choice(sorted(cluster.workers))))
+        elif faults and roll < 0.5 and cluster.stale:
+            cluster.feed(cluster.stale.pop(dice.randrange(len(cluster.stale))))
+        else:
+            cluster.step()
+        cluster.settle()
+    make_peace(cluster, roles, epoch, least=least)
+    for number in range(sent):
+        ends = cluster.ended.get(f"r{number}", [])
+        assert len(ends) == 1, f"r{number} of seed {seed} ended {len(ends)} times"
+        phase = ends[0].request.phase
+        allowed = {Phase.DONE, Phase.CANCELLED} if f"r{number}" in cancelled else {Phase.DONE}
+        assert phase in allowed, (seed, ends[0])
+        if phase is Phase.DONE:
+            assert ends[0].request.emitted == ends[0].request.max_tokens
+    for worker in cluster.workers.values():
+        assert not (worker.runs or worker.stored or worker.encoding), f"leak in seed {seed}"
+    for replica in core.replicas.values():
+        assert all(account.booked == 0 for account in replica.ledger.accounts())
+
+
+def make_peace(cluster: Cluster, roles: dict[str, str], epoch: int, *, least: bool) -> None:
+    """Every worker is there and works until nobody has anything left to say."""
+    for _ in range(50):
+        for name in [one for one in roles if one not in cluster.workers]:
+            epoch += 1
+            cluster.join(joined(cluster.dice, name, roles[name], epoch, least=least))
+            cluster.settle()
+        while cluster.step():
+            cluster.settle()
+        cluster.feed(on.Ticked())
+        if not cluster.core.requests and len(cluster.workers) == len(roles):
+            return
+    raise AssertionError(f"stuck with {cluster.core.requests}")
+
+
+@pytest.mark.parametrize("least", [True, False], ids=["least memory", "some memory"])
+@pytest.mark.parametrize("faults", [False, True], ids=["peace", "faults"])
+def test_every_request_ends_once_and_nothing_is_left(least: bool, faults: bool) -> None:
+    for seed in range(1_000):
+        live(seed, least=least, faults=faults)

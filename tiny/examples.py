@@ -1,0 +1,68 @@
+"""Draws the files of examples/ again: `python -m modserve.tiny.examples`.
+
+Scans and scenes are of the held-out part; nothing here was seen in training.
+"""
+
+import random
+from pathlib import Path
+
+from PIL import Image
+
+from . import digits, scenes
+from .canvas import Colour
+from .things import Scene, Thing
+
+FOLDER = Path(__file__).parents[1] / "examples"
+WHITE, BLACK, NIGHT = (255, 255, 255), (0, 0, 0), (18, 20, 40)
+
+
+def main() -> None:
+    for name, digit, ink, paper in (
+        ("seven.png", 7, WHITE, BLACK),
+        ("three.jpg", 3, BLACK, WHITE),
+        ("also-seven.jpg", 7, (20, 30, 110), (250, 246, 235)),
+    ):
+        save(digit_image(digit, ink, paper, which=len(name)), name)
+    save(scene_image(SHAPES, (640, 480), WHITE), "shapes.png")
+    save(scene_image(CIRCLES, (480, 480), NIGHT), "circles.jpg")
+
+
+SHAPES = Scene(
+    (
+        Thing("red", "circle", 0),
+        Thing("blue", "square", 2),
+        Thing("purple", "star", 4),
+        Thing("red", "circle", 7),
+    )
+)
+CIRCLES = Scene(
+    (
+        Thing("green", "circle", 1),
+        Thing("yellow", "triangle", 3),
+        Thing("green", "circle", 5),
+        Thing("green", "circle", 6),
+    )
+)
+
+
+def digit_image(digit: int, ink: Colour, paper: Colour, which: int) -> Image.Image:
+    """The `which`-th held-out scan of a digit, on a 224-pixel canvas with a margin."""
+    scan = [scan for scan in digits.scans(held_out=True) if scan.digit == digit][which]
+    mask = Image.fromarray((scan.ink * 255).astype("uint8"))
+    mask = mask.resize((192, 192), Image.Resampling.BICUBIC)
+    canvas = Image.new("RGB", (224, 224), paper)
+    canvas.paste(ink, (16, 16), mask)
+    return canvas
+
+
+def scene_image(scene: Scene, size: tuple[int, int], background: Colour) -> Image.Image:
+    return scenes.paint_on(Image.new("RGB", size, background), scene, random.Random(0))
+
+
+def save(image: Image.Image, name: str) -> None:
+    image.save(FOLDER / name, quality=90)  # PNG ignores the quality
+    print(f"{FOLDER / name}: {image.width}x{image.height}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The part that speaks: typed messages over ZeroMQ, tensors peer to peer."""

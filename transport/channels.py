@@ -1,0 +1,172 @@
+"""ZeroMQ sockets on an asyncio loop: frames in by callback, frames out at once or not at all.
+
+A socket is drained in batches from its file descriptor rather than by one await per message.
+The descriptor is edge-triggered and its edge may be eaten by a send, so every send looks at the
+socket once more. Nothing here waits: a queue that is full (the peer stopped reading) and a peer
+that is gone are told to the caller, who decides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Sequence
+from enum import Enum, auto
+from ipaddress import ip_address
+from typing import Any
+
+import zmq
+
+Frames = Sequence[Any]  # bytes-like; zmq.Frame where they came from a socket
+
+BATCH = 256  # messages taken in one go before other callbacks get their turn
+LARGE = 64 * 1024  # bytes from which a frame is sent without a copy
+
+
+class Sent(Enum):
+    OK = auto()
+    GONE = auto()  # nobody is connected under that identity
+    FULL = auto()  # the peer does not read; its queue is at the limit
+
+
+class BadAddress(ValueError):
+    """An endpoint that cannot be bound or connected to, and why."""
+
+
+class _Socket:
+    def __init__(self, kind: int, on_frames: Callable[[list[zmq.Frame]], None]) -> None:
+        self._context = zmq.Context()
+        self.socket: zmq.Socket[bytes] = self._context.socket(kind)
+        self._on_frames = on_frames
+        self._loop = asyncio.get_running_loop()
+        self._scheduled = False
+        self.closed = False
+
+    def _listen(self) -> None:
+        self._fd = int(self.socket.getsockopt(zmq.FD))
+        self._loop.add_reader(self._fd, self._drain)
+        self._look_again()
+
+    def _look_again(self) -> None:
+        if not (self._scheduled or self.closed):
+            self._scheduled = True
+            self._loop.call_soon(self._drain)
+
+    def _drain(self) -> None:
+        self._scheduled = False
+        for _ in range(BATCH):
+            if self.closed:
+                return
+            try:
+                frames = self.socket.recv_multipart(zmq.NOBLOCK, copy=False)
+            except zmq.Again:
+                return
+            self._on_frames(frames)
+        self._look_again()
+
+    def _send(self, frames: Frames) -> Sent:
+        if self.closed:
+            return Sent.GONE
+        small = all(len(memoryview(frame)) < LARGE for frame in frames)
+        try:
+            self.socket.send_multipart(frames, zmq.NOBLOCK, copy=small)
+        except zmq.Again:
+            return Sent.FULL
+        except zmq.ZMQError as error:
+            if error.errno == zmq.EHOSTUNREACH:
+                return Sent.GONE
+            raise
+        finally:
+            self._look_again()
+        return Sent.OK
+
+    def close(self, linger_s: float = 1.0) -> None:
+        """Stop listening; what is queued is given `linger_s` to leave."""
+        if self.closed:
+            return
+        self.closed = True
+        self._loop.remove_reader(self._fd)
+        self.socket.close(linger=int(linger_s * 1000))
+        self._context.destroy(linger=int(linger_s * 1000))
+
+
+class Router(_Socket):
+    """The controller's end: many peers, each by the identity that ZeroMQ gave it."""
+
+    def __init__(
+        self,
+        endpoint: str,
+        on_message: Callable[[bytes, list[zmq.Frame]], None],
+        *,
+        max_frame_bytes: int,
+        queue: int = 10_000,
+    ) -> None:
+        """Bind `endpoint`; raises BadAddress. A frame above the limit ends its connection."""
+        super().__init__(zmq.ROUTER, lambda frames: on_message(frames[0].bytes, frames[1:]))
+        self.socket.setsockopt(zmq.ROUTER_MANDATORY, 1)  # the default drops silently
+        self.socket.setsockopt(zmq.ROUTER_HANDOVER, 1)  # a peer that reconnects keeps its name
+        self.socket.setsockopt(zmq.MAXMSGSIZE, max_frame_bytes)
+        self.socket.setsockopt(zmq.SNDHWM, queue)
+        self.socket.setsockopt(zmq.RCVHWM, queue)
+        try:
+            self.socket.bind(wildcard(endpoint))
+        except zmq.ZMQError as error:
+            self.socket.close(linger=0)
+            self._context.term()
+            raise BadAddress(f"cannot bind {endpoint}: {error.strerror or error}") from error
+        self.endpoint = self.socket.getsockopt_string(zmq.LAST_ENDPOINT)
+        self._listen()
+
+    def send(self, identity: bytes, *frames: Any) -> Sent:
+        return self._send((identity, *frames))
+
+
+class Dealer(_Socket):
+    """A worker's or client's end: one peer, reconnected to by ZeroMQ itself."""
+
+    def __init__(
+        self,
+        endpoint: str,
+        on_message: Callable[[list[zmq.Frame]], None],
+        *,
+        max_frame_bytes: int = -1,
+        queue: int = 100_000,
+    ) -> None:
+        super().__init__(zmq.DEALER, on_message)
+        self.socket.setsockopt(zmq.IDENTITY, b"\1" + secrets.token_bytes(15))  # unguessable
+        self.socket.setsockopt(zmq.MAXMSGSIZE, max_frame_bytes)
+        self.socket.setsockopt(zmq.SNDHWM, queue)
+        self.socket.setsockopt(zmq.RCVHWM, queue)
+        self.socket.setsockopt(zmq.RECONNECT_IVL, 50)
+        self.socket.setsockopt(zmq.RECONNECT_IVL_MAX, 1000)
+        try:
+            self.socket.connect(endpoint)
+        except zmq.ZMQError as error:
+            self.socket.close(linger=0)
+            self._context.term()
+            raise BadAddress(f"cannot connect to {endpoint}: {error.strerror or error}") from error
+        self._listen()
+
+    def send(self, *frames: Any) -> Sent:
+        return self._send(frames)
+
+
+def wildcard(endpoint: str) -> str:
+    """Port 0 is how people write "any free port"; ZeroMQ wants a star."""
+    return endpoint[:-2] + ":*" if endpoint.endswith(":0") else endpoint
+
+
+def is_loopback(endpoint: str) -> bool:
+    """Whether only this host can reach `endpoint`; raises BadAddress where it is no endpoint."""
+    scheme, _, rest = endpoint.partition("://")
+    if scheme == "ipc":
+        return True
+    host, _, port = rest.rpartition(":")
+    if scheme != "tcp" or not host or not (port == "*" or port.isdigit()):
+        raise BadAddress(f"expected an address like tcp://127.0.0.1:7700, got {endpoint}")
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,48 @@
+"""What is wrong with a request's parameters, in one sentence; said by client and controller alike."""
+
+from __future__ import annotations
+
+import math
+
+from .messages import Sampling
+
+MOST_STOPS, MOST_LOGPROBS = 16, 20
+MOST_TOKENS = 2**31 - 1
+
+
+def complaint(sampling: Sampling) -> str | None:
+    """None where every parameter can be used as it is."""
+    for name, low, high in (
+        ("temperature", 0.0, 100.0),
+        ("top_p", 0.0, 1.0),
+        ("min_p", 0.0, 1.0),
+        ("repetition_penalty", 0.0, 100.0),
+        ("presence_penalty", -2.0, 2.0),
+        ("frequency_penalty", -2.0, 2.0),
+    ):
+        value = getattr(sampling, name)
+        if not math.isfinite(value) or not low <= value <= high:
+            return f"expected {name} from {low:g} to {high:g}, got {value}"
+    if sampling.top_p == 0.0 or sampling.repetition_penalty == 0.0:
+        name = "top_p" if sampling.top_p == 0.0 else "repetition_penalty"
+        return f"expected {name} above 0, got 0"
+    for name, least, most in (("max_tokens", 1, MOST_TOKENS), ("top_k", 0, MOST_TOKENS)):
+        value = getattr(sampling, name)
+        if not least <= value <= most:
+            return f"expected {name} of at least {least}, got {value}"
+    return _complaint_about_lists(sampling)
+
+
+def _complaint_about_lists(sampling: Sampling) -> str | None:
+    if sampling.logprobs is not None and not 0 <= sampling.logprobs <= MOST_LOGPROBS:
+        return f"expected logprobs from 0 to {MOST_LOGPROBS}, got {sampling.logprobs}"
+    if sampling.seed is not None and not 0 <= sampling.seed < 2**63:
+        return f"expected a seed from 0 to 2**63 - 1, got {sampling.seed}"
+    for name in ("stop", "stop_token_ids"):
+        if len(getattr(sampling, name)) > MOST_STOPS:
+            return f"expected at most {MOST_STOPS} {name}, got {len(getattr(sampling, name))}"
+    if any(not 1 <= len(stop) <= 1000 for stop in sampling.stop):
+        return "expected stop strings of 1 to 1000 characters, got another length"
+    if any(not 0 <= token <= MOST_TOKENS for token in sampling.stop_token_ids):
+        return "expected stop_token_ids of 0 and more, got a negative or huge one"
+    return None

@@ -1,0 +1,186 @@
+"""One direction of a pair: a two-rank process group and the thread that alone touches it.
+
+What torch's gloo leaves to us, and how a link answers:
+- nothing stops a pending receive but its own timeout, so tensors travel as short messages, each
+  waited for under `stall_s`; the wait that times out closes the socket, and with it every message
+  posted behind. So a frozen peer costs this thread `stall_s`, and a killed one nothing.
+- one late or failed wait leaves the two ends out of step: the link has ended for good.
+- a message of another size than the posted buffer kills the receiving process: both ends agree
+  on bytes before a transfer is pushed, and push in the same order.
+"""
+
+from __future__ import annotations
+
+from asyncio import AbstractEventLoop
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+from queue import SimpleQueue
+from threading import Thread
+from typing import Literal, NamedTuple, Protocol, TypeVarTuple
+
+import torch
+from torch import Tensor
+from torch.distributed import Work
+
+from .groups import Group, Network
+from .rendezvous import ControlStore
+
+Arguments = TypeVarTuple("Arguments")
+
+Rank = Literal[0, 1]
+OWNER: Rank = 0
+CONSUMER: Rank = 1
+WINDOW = 8  # messages posted ahead: one at a time, each costs a round trip (an eighth the speed)
+
+
+class LinkKey(NamedTuple):
+    rank: Rank  # ours
+    peer: str
+    epoch: int  # the peer's
+
+
+class LinkDropped(RuntimeError):
+    """The loop's thread asked for the link to end."""
+
+
+class Wire:
+    """Messages under way on one group, oldest first."""
+
+    def __init__(self, link: Link, group: Group, device: torch.device, stall_s: float) -> None:
+        self.device = device
+        self._link = link
+        self._group = group
+        self._other = other_end(link.key.rank)
+        self._patience = timedelta(seconds=stall_s)
+        self._posted: deque[Work] = deque()
+
+    def send(self, message: Tensor) -> None:
+        self._make_room()
+        self._posted.append(self._group.send([message], self._other, 0))
+
+    def receive(self, message: Tensor) -> None:
+        self._make_room()
+        self._posted.append(self._group.recv([message], self._other, 0))
+
+    def flush(self) -> None:
+        """Afterwards no buffer is in use."""
+        while self._posted:
+            self._wait()
+
+    def _make_room(self) -> None:
+        if len(self._posted) == WINDOW:
+            self._wait()
+
+    def _wait(self) -> None:
+        if self._link.dropped is not None:
+            raise LinkDropped(self._link.dropped)
+        self._posted.popleft().wait(self._patience)
+
+
+class Transfer(Protocol):
+    def carry(self, wire: Wire) -> None:
+        """On the link's thread; ends with a flush."""
+
+
+class Link:
+    """Made and pushed to on the loop's thread. `ended(link, reason)` is called on the link's
+    thread, as the last thing that it does: the group and all buffers are let go by then."""
+
+    def __init__(
+        self,
+        key: LinkKey,
+        number: int,
+        *,
+        network: Network,
+        store: ControlStore,
+        stall_s: float,
+        ended: Callable[[Link, str], None],
+    ) -> None:
+        self.key = key
+        self.number = number
+        self.store = store
+        self.dropped: str | None = None  # why, once the loop's thread wants it to end
+        self.busy = 0  # transfers asked for or under way: kept by the loop's thread
+        self.used_at = 0.0
+        self.failed = False  # lost, rather than closed for want of use
+        self._network = network
+        self._stall_s = stall_s
+        self._ended = ended
+        self._queue: SimpleQueue[Transfer | None] = SimpleQueue()
+        direction = "to" if key.rank == OWNER else "from"
+        self._thread = Thread(target=self._run, name=f"link {direction} {key.peer}", daemon=True)
+        self.started = False
+
+    def push(self, transfer: Transfer) -> None:
+        self._queue.put(transfer)
+        if not self.started:
+            self.started = True
+            self._thread.start()
+
+    def drop(self, reason: str) -> None:
+        """At once if idle, else when the message being waited for has come or failed."""
+        self.dropped = self.dropped or reason
+        self.store.drop(reason)
+        self._queue.put(None)
+        if not self.started:
+            self._ended(self, reason)
+
+    def join(self) -> None:
+        if self.started:
+            self._thread.join()
+
+    def _run(self) -> None:
+        reason = "its thread failed"
+        try:
+            reason = self._carry_all()
+        finally:
+            # A transfer left in the queue holds tensors.
+            self._queue = SimpleQueue()
+            self._ended(self, reason)
+
+    def _carry_all(self) -> str:
+        """Why it ended. The frames below hold group and buffers, and are gone on return."""
+        try:
+            group = self._network.connect(self.store, self.key.rank)
+        except RuntimeError as error:
+            return _first_line(error)
+        broken = True
+        try:
+            wire = Wire(self, group, self._network.device, self._stall_s)
+            self._greet(wire)
+            self.store.clear()
+            while (transfer := self._queue.get()) is not None:
+                transfer.carry(wire)
+            broken = False
+            return self.dropped or "closed"
+        except RuntimeError as error:  # torch raises nothing narrower
+            return self.dropped or _first_line(error)
+        finally:
+            self._network.dispose(group, broken)
+
+    def _greet(self, wire: Wire) -> None:
+        """NCCL connects at the first message: let that happen under the deadline, here."""
+        hello = torch.zeros(1, dtype=torch.uint8, device=wire.device)
+        if self.key.rank == OWNER:
+            wire.send(hello)
+        else:
+            wire.receive(hello)
+        wire.flush()
+
+
+def _first_line(error: RuntimeError) -> str:
+    return str(error).partition("\n")[0]
+
+
+def other_end(rank: Rank) -> Rank:
+    return OWNER if rank == CONSUMER else CONSUMER
+
+
+def call_soon(
+    loop: AbstractEventLoop, callback: Callable[[*Arguments], object], *args: *Arguments
+) -> None:
+    """From a link's thread to the loop's; a loop that is closed has nobody left to tell."""
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(callback, *args)

@@ -1,0 +1,1 @@
+"""The part that computes: one process per replica, an asyncio agent and one torch thread."""

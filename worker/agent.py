@@ -1,0 +1,396 @@
+"""The asyncio half of a worker: hears the controller, moves tensors, keeps the engine busy.
+
+    Hello -> Welcome -> (loading) -> Ready -> work -> Leave -> Stop -> Bye
+
+It owns no torch: everything that computes is a call to the engine, whose results come back to the
+loop in order. A worker whose controller lost it says Hello again with nothing left of its work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import torch
+import zmq
+
+from ..scheduler.stage import stages_of
+from ..transport import codec
+from ..transport import messages as say
+from ..transport.channels import Dealer, Sent
+from ..transport.gloo import GlooPort
+from ..transport.pictures import BadImage
+from .assembly import Stages, assemble
+from .encoding import Encoding, EncodeTask
+from .engine import Broken, Engine, Result, Stepped
+from .options import WorkerOptions
+from .preprocessing import preprocess
+from .pulling import Pulling
+from .weights import BadCheckpoint
+
+log = logging.getLogger(__name__)
+
+LOADING_S = 0.1  # between two words about progress
+ENGINE_STOP_S = 5.0
+
+
+class Unwanted(Exception):
+    """The worker cannot serve here; one sentence for whoever started it."""
+
+
+class Agent:
+    def __init__(
+        self, options: WorkerOptions, device: torch.device, tell: Callable[..., None]
+    ) -> None:
+        """`tell(event, **fields)` reports to whoever started the process. Needs a running loop."""
+        self._options, self._device, self._tell = options, device, tell
+        self._loop = asyncio.get_running_loop()
+        self._dealer = Dealer(options.controller, self._hear)
+        self._epoch = secrets.randbits(63)  # this process, whatever it is named
+        self._port: GlooPort | None = None  # made when the controller has named us
+        self._files = ThreadPoolExecutor(2, thread_name_prefix="pictures")
+        self._part: say.Welcome | None = None
+        self._engine: Engine | None = None
+        self._pulling = Pulling(self._send)
+        self._encodings: dict[str, tuple[int, say.TensorHandle | None]] = {}
+        self._heard = self._loop.time()
+        self._told_loading = 0.0
+        self._ready = False
+        self._over: asyncio.Future[str] = self._loop.create_future()
+        self._on: dict[type, Callable[[Any], None]] = {
+            say.Welcome: self._welcome,
+            say.Forget: self._forget,
+            say.Prefill: partial(self._start, adopt=False),
+            say.Decode: partial(self._start, adopt=True),
+            say.Supply: self._pulling.supply,
+            say.KvOffer: self._pulling.take_kv,
+            say.KvTaken: self._pulling.kv_taken,
+            say.Release: self._release,
+            say.Share: self._share,
+            say.Stop: self._stop,
+            say.PeerGone: self._peer_gone,
+            say.Relay: self._relayed,
+            say.Denied: self._denied,
+            say.Ping: self._pinged,
+        }
+
+    async def run(self) -> None:
+        """Until told to stop; raises Unwanted where the controller refused or fell silent."""
+        self._hello()
+        watch = self._loop.create_task(self._watch())
+        try:
+            reason = await self._over
+            if reason:
+                raise Unwanted(reason)
+        finally:
+            watch.cancel()
+            await self._close()
+
+    def leave(self) -> None:
+        """Ask to be drained; without a controller that answers, the end is now."""
+        if not self._ready or self._send(say.Leave()) is not Sent.OK:
+            self._end("")
+
+    def _end(self, reason: str) -> None:
+        if not self._over.done():
+            self._over.set_result(reason)
+
+    async def _close(self) -> None:
+        self._send(say.Bye())
+        self._pulling.clear()
+        self._files.shutdown(wait=False, cancel_futures=True)
+        if self._engine is not None:
+            await asyncio.to_thread(self._engine.stop, ENGINE_STOP_S)
+        if self._port is not None:
+            await self._port.close()
+        self._dealer.close()
+
+    # Speaking.
+
+    def _send(self, word: say.FromWorker, *frames: bytes) -> Sent:
+        return self._dealer.send(codec.encode(word), *frames)
+
+    def _relay(self, peer: str, body: bytes) -> None:
+        self._send(say.Relay(peer, body))
+
+    def _hello(self) -> None:
+        options = self._options
+        self._send(
+            say.Hello(
+                protocol=say.PROTOCOL,
+                token=options.token,
+                epoch=self._epoch,
+                name=self._part.name if self._part else options.name,
+                stages=options.stages,
+                host=socket.gethostname(),
+                pid=os.getpid(),
+                device=str(self._device),
+                dtype=options.dtype,
+                threads=options.threads,
+                log=options.log,
+            )
+        )
+
+    async def _watch(self) -> None:
+        """Heartbeats, and the controller's silence."""
+        while True:
+            part = self._part
+            await asyncio.sleep(part.beat_s if part else 0.25)
+            silent = self._loop.time() - self._heard
+            if silent > (part.rejoin_s if part else 60.0):
+                self._end(
+                    f"expected a word from {self._options.controller}, got {silent:.0f} s of "
+                    "silence"
+                )
+            if self._ready:
+                self._send(self._beat())
+
+    def _beat(self) -> say.Beat:
+        assert self._engine is not None
+        assert self._port is not None
+        pulse, port = self._engine.pulse, self._port.stats()
+        return say.Beat(
+            kv_blocks_used=pulse.kv_blocks_used,
+            store_bytes_used=self._stored_bytes(),
+            staging_bytes_used=pulse.cross_bytes + self._pulling.held_bytes,
+            running=pulse.running,
+            waiting=pulse.waiting,
+            links=port.links,
+            quarantined_bytes=port.quarantined_bytes,
+            tokens=pulse.tokens,
+            image_tokens=pulse.image_tokens,
+            busy_s=pulse.busy_s,
+            resident_bytes=_resident_bytes(),
+        )
+
+    def _stored_bytes(self) -> int:
+        handles = (handle for _, handle in self._encodings.values() if handle is not None)
+        return sum(part.bytes for handle in handles for part in handle.parts)
+
+    # Hearing.
+
+    def _hear(self, frames: list[zmq.Frame]) -> None:
+        self._heard = self._loop.time()
+        try:
+            word = codec.to_worker(frames[0].buffer)
+        except codec.BadFrame as error:
+            log.warning("refused a message: %s", error)
+            return
+        if isinstance(word, say.Encode):
+            self._encode(word, frames[1:])
+        else:
+            self._on[type(word)](word)
+
+    def _pinged(self, word: say.Ping) -> None:
+        if self._port is not None:
+            self._port.renew()  # the controller is alive, so what it knows of is still wanted
+
+    def _denied(self, word: say.Denied) -> None:
+        if not word.again:
+            self._end(word.reason)
+        elif self._ready:
+            log.warning("starting afresh: %s", word.reason)
+            self._forget_everything()
+            self._hello()
+
+    def _forget_everything(self) -> None:
+        self._ready = False
+        self._pulling.clear()
+        for key, (run, _) in list(self._encodings.items()):
+            self._forget(say.Forget(key, run))
+        if self._engine is not None:
+            self._engine.call(self._engine.clear)
+
+    def _stop(self, word: say.Stop) -> None:
+        self._end("")
+
+    def _share(self, word: say.Share) -> None:
+        if self._engine is not None:
+            self._engine.call(partial(torch.set_num_threads, word.threads))
+
+    def _peer_gone(self, word: say.PeerGone) -> None:
+        if self._port is not None:
+            self._port.lost(word.name, word.epoch)
+
+    def _relayed(self, word: say.Relay) -> None:
+        if self._port is None:
+            return
+        try:
+            self._port.receive(word.peer, word.body)
+        except codec.BadFrame as error:
+            log.warning("refused a message of %s: %s", word.peer, error)
+
+    # Loading.
+
+    def _welcome(self, part: say.Welcome) -> None:
+        if self._engine is not None and self._part is not None:
+            if (part.model, part.fingerprint) != (self._part.model, self._part.fingerprint):
+                self._end("the controller serves another model now")
+                return
+            self._announce(self._engine.stages)
+            return
+        self._part = part
+        self._port = GlooPort(
+            part.name,
+            self._relay,
+            host=self._options.data_host,
+            device=self._device.type,
+            epoch=self._epoch,
+        )
+        self._pulling.port = self._port
+        loading = self._loop.create_task(self._load(part))
+        loading.add_done_callback(self._loaded)
+
+    async def _load(self, part: say.Welcome) -> None:
+        stages = stages_of(list(self._options.stages))
+        try:
+            made = await asyncio.to_thread(assemble, part, stages, self._device, self._progress)
+        except BadCheckpoint as error:
+            self._send(say.Unable(str(error)))
+            self._end(str(error))
+            return
+        self._engine = Engine(made, self._report)
+        self._engine.start()
+        self._engine.call(partial(torch.set_num_threads, part.threads))
+        self._pulling.engine = self._engine
+        self._announce(made)
+
+    def _loaded(self, loading: asyncio.Task[None]) -> None:
+        """A bug while loading must not look like patience."""
+        error = None if loading.cancelled() else loading.exception()
+        if error is not None:
+            log.error("loading failed", exc_info=error)
+            self._send(say.Unable(f"loading failed: {error}"))
+            self._end(f"loading failed: {error}")
+
+    def _announce(self, made: Stages) -> None:
+        assert self._part is not None
+        ready = say.Ready(
+            fingerprint=made.fingerprint,
+            dtype=made.dtype,
+            kv_blocks=made.kv_blocks,
+            store_bytes=self._part.store_bytes if made.encode is not None else 0,
+            staging_bytes=self._part.staging_bytes if made.text is not None else 0,
+        )
+        self._send(ready)
+        self._ready = True
+        self._tell("ready", name=self._part.name, pid=os.getpid())
+
+    def _progress(self, done: int, total: int) -> None:
+        """From the loading thread; a few words a second are enough."""
+        now = time.monotonic()
+        if done < total and now - self._told_loading < LOADING_S:
+            return
+        self._told_loading = now
+        self._loop.call_soon_threadsafe(self._say_loading, done, total)
+
+    def _say_loading(self, done: int, total: int) -> None:
+        self._send(say.Loading(done, total))
+        self._tell("loading", done=done, total=total)
+
+    # Encoding.
+
+    def _encode(self, word: say.Encode, frames: Sequence[zmq.Frame]) -> None:
+        if len(frames) != 1 or self._engine is None or self._engine.stages.vision is None:
+            reason = f"expected one image file and a vision half, got {len(frames)} files"
+            self._send(say.EncodeError(word.key, word.run, reason, fault=False))
+            return
+        self._encodings[word.key] = (word.run, None)
+        future = self._loop.run_in_executor(self._files, self._pixels, word, frames[0])
+        future.add_done_callback(partial(self._preprocessed, word))
+
+    def _pixels(self, word: say.Encode, frame: zmq.Frame) -> EncodeTask:
+        assert self._engine is not None
+        stages = self._engine.stages
+        assert stages.vision is not None
+        pixels = preprocess(frame.bytes, word.mode, stages.vision)
+        return EncodeTask(word.key, word.run, pixels, image_tokens=word.image_tokens)
+
+    def _preprocessed(self, word: say.Encode, future: asyncio.Future[EncodeTask]) -> None:
+        if future.cancelled() or self._encodings.get(word.key, (0,))[0] != word.run:
+            return
+        error = future.exception()
+        if error is None:
+            assert self._engine is not None
+            self._engine.call(partial(self._engine.encode, future.result()))
+            return
+        self._encodings.pop(word.key, None)
+        if not isinstance(error, BadImage):
+            log.error("preprocessing failed", exc_info=error)
+        self._send(
+            say.EncodeError(word.key, word.run, str(error), fault=isinstance(error, BadImage))
+        )
+
+    def _encoded(self, encoding: Encoding) -> None:
+        if self._encodings.get(encoding.key, (0,))[0] != encoding.run:
+            return  # forgotten meanwhile
+        if encoding.rows is None:
+            del self._encodings[encoding.key]
+            self._send(say.EncodeError(encoding.key, encoding.run, encoding.error, fault=False))
+            return
+        assert self._port is not None
+        handle = self._port.offer([encoding.rows])
+        self._encodings[encoding.key] = (encoding.run, handle)
+        self._send(say.EncodeDone(encoding.key, encoding.run, handle))
+
+    def _forget(self, word: say.Forget) -> None:
+        run, handle = self._encodings.get(word.key, (0, None))
+        if run != word.run:
+            return
+        del self._encodings[word.key]
+        if handle is not None and self._port is not None:
+            self._port.release(handle)
+        elif self._engine is not None:
+            self._engine.call(partial(self._engine.forget, word.key, word.run))
+
+    # Text.
+
+    def _start(self, word: say.Prefill | say.Decode, *, adopt: bool) -> None:
+        self._pulling.start(word, adopt=adopt)
+
+    def _release(self, word: say.Release) -> None:
+        self._pulling.release(word.request_id, word.run)
+
+    def _report(self, result: Result) -> None:
+        """On the engine's thread: hop to ours."""
+        self._loop.call_soon_threadsafe(self._tell_result, result)
+
+    def _tell_result(self, result: Result) -> None:
+        match result:
+            case Encoding():
+                self._encoded(result)
+            case Stepped():
+                self._stepped(result)
+            case Broken(runs, reason):
+                for request_id, run in runs:
+                    self._pulling.end(request_id, run)
+                    self._send(say.RunError(request_id, run, reason, fault=False))
+
+    def _stepped(self, step: Stepped) -> None:
+        """Room that was given up first, then news, then KV: the controller counts in this order."""
+        for request_id, run in step.preempted:
+            self._pulling.end(request_id, run)
+            self._send(say.GaveUp(request_id, run))
+        if step.rows:
+            self._send(say.Stepped(step.rows, tuple(step.news)), *step.news.values())
+        for row in step.rows:
+            if row.finish:
+                self._pulling.end(row.request_id, row.run)
+        for exported in step.exported:
+            self._pulling.offer_kv(exported)
+
+
+def _resident_bytes() -> int:
+    try:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:  # not Linux
+        return 0

@@ -1,0 +1,1 @@
+"""The torch half of each model family."""

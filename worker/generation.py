@@ -1,0 +1,226 @@
+"""The text stage: prefill and decode of many requests at once, one `step()` at a time.
+
+    admit ──> PREFILLING ──> DECODING ──> finished | preempted | dropped
+                   └───────> HANDING_OVER ──> dropped when the other side has pulled
+    adopt ──> RECEIVING  ──> DECODING
+
+One thread drives it. A step is one forward pass: every decode takes a token, and what is left of
+the step's budget goes to prefill chunks. Its limits are checks: whoever sends work has reserved
+the room for it, and `NoRoom` says that this went wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Rows
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+
+from ..scheduler.batching import Grower, Runnable, next_batch, preempt
+from ..transport.messages import Sampling
+from .blocks import NoRoom
+from .emission import Emission
+from .families.text import TextHalf
+from .kv import KvPool
+from .sampling import Sampled, SamplingRow, sample
+from .sequence import Doing, Sequence
+from .step import Piece, lay_out
+from .text_work import Progress, StepResult, TextStats, TextTask
+
+
+class TextStage:
+    def __init__(
+        self,
+        half: TextHalf,
+        lm_head: nn.Module,
+        pool: KvPool,
+        tokenizer: Tokenizer,
+        *,
+        eos_ids: frozenset[int],
+        step_tokens: int = 512,
+    ) -> None:
+        self.half = half
+        self.lm_head = lm_head
+        self.pool = pool
+        self.tokenizer = tokenizer
+        self.eos_ids = eos_ids
+        self.step_tokens = step_tokens
+        self.sequences: dict[str, Sequence] = {}
+
+    def admit(self, task: TextTask) -> None:
+        """Take a request to prefill (and, unless `hand_over`, to decode); raises NoRoom."""
+        self._open(task, Doing.PREFILLING)
+
+    def adopt(self, task: TextTask) -> None:
+        """Make room for a request whose KV comes from a prefill worker; raises NoRoom."""
+        self._open(task, Doing.RECEIVING)
+
+    def land(self, request_id: str, image_index: int, embedding: Tensor) -> None:
+        """An image's embedding [rows, hidden] is here; unknown requests have ended meanwhile."""
+        if (sequence := self.sequences.get(request_id)) is not None:
+            with torch.inference_mode():
+                self.half.land(sequence, image_index, embedding)
+            sequence.missing.discard(image_index)
+
+    def export_kv(self, request_id: str, start: int, end: int) -> list[Tensor]:
+        """Contiguous copies for the decode side: the KV of tokens start..end [layers, 2, kv_heads,
+        tokens, head_dim]; with token 0, for cross-attention, the images' K and V behind it."""
+        sequence = self.sequences[request_id]
+        tensors = [self.pool.export(request_id, start, end)]
+        if start == 0 and sequence.cross is not None:
+            tensors.append(sequence.cross.kv)
+        return tensors
+
+    def import_kv(self, request_id: str, start: int, tensors: Rows[Tensor]) -> None:
+        """What `export_kv` gave, chunk by chunk in order; unknown requests have ended meanwhile."""
+        if (sequence := self.sequences.get(request_id)) is None:
+            return
+        if start != sequence.computed:
+            raise ValueError(f"{request_id}: expected KV from {sequence.computed} on, got {start}")
+        self.pool.load(request_id, start, tensors[0])
+        sequence.computed += tensors[0].shape[3]
+        if start == 0 and sequence.cross is not None:
+            sequence.cross.kv.copy_(tensors[1])
+
+    def begin(self, request_id: str, emitted: Rows[int]) -> None:
+        """Decode an adopted request; `emitted`: all its tokens so far, the prefill side's too."""
+        if (sequence := self.sequences.get(request_id)) is None:
+            return
+        task = sequence.task
+        sequence.tokens = [*task.prompt, *emitted]
+        if sequence.computed != len(sequence.tokens) - 1:
+            raise ValueError(
+                f"{request_id}: expected KV of {len(sequence.tokens) - 1} tokens before decoding, "
+                f"got {sequence.computed}"
+            )
+        sequence.emission = Emission(self.tokenizer, task.sampling, self.eos_ids, emitted)
+        sequence.row = _row(task, emitted)
+        sequence.doing = Doing.DECODING
+
+    def drop(self, request_id: str) -> None:
+        """Free everything of a request; harmless when it has ended already."""
+        if self.sequences.pop(request_id, None) is not None:
+            self.pool.close(request_id)
+
+    def step(self) -> StepResult:
+        preempted = self._make_room()
+        with torch.inference_mode():
+            progress, prefills, decodes = self._forward()
+        return StepResult(tuple(progress), tuple(preempted), prefills, decodes)
+
+    def warm_up(self) -> None:
+        """Pay once, before the first request, for what first runs of each shape cost."""
+        for requests, tokens in ((1, self.step_tokens), (2, 16), (8, 16)):
+            for number in range(requests):
+                task = _warm_up_task(number, tokens)
+                if self.pool.blocks_for(task.longest) <= self.pool.tables.free:
+                    self.admit(task)
+            while not self.step().idle:
+                pass
+
+    def stats(self) -> TextStats:
+        doing = [sequence.doing for sequence in self.sequences.values()]
+        stuck = sum(s.ready <= s.computed for s in self.sequences.values())
+        return TextStats(
+            blocks_used=self.pool.tables.used,
+            blocks=self.pool.tables.blocks,
+            cross_bytes=sum(s.cross.kv.nbytes for s in self.sequences.values() if s.cross),
+            decoding=doing.count(Doing.DECODING),
+            prefilling=len(doing) - doing.count(Doing.DECODING) - stuck,
+            waiting=stuck,
+        )
+
+    def _open(self, task: TextTask, doing: Doing) -> None:
+        whole = self.pool.blocks_for(task.longest)
+        if whole > self.pool.tables.blocks:
+            raise NoRoom(
+                f"{task.request_id}: expected at most {self.pool.tables.blocks} KV blocks for "
+                f"{task.longest} tokens, got {whole}"
+            )
+        self.pool.open(task.request_id, len(task.token_ids), task.longest)
+        self.sequences[task.request_id] = Sequence(
+            task=task,
+            doing=doing,
+            emission=Emission(self.tokenizer, task.sampling, self.eos_ids, task.emitted),
+            row=_row(task, task.emitted),
+            tokens=list(task.token_ids),
+            missing=set(task.images),
+            cross=self.half.open(task),
+        )
+
+    def _make_room(self) -> list[str]:
+        """A slot for the next token of every decode; the youngest make way where blocks lack."""
+        growers = [
+            Grower(
+                sequence.id,
+                sequence.task.order,
+                held=len(self.pool.block_ids(sequence.id)),
+                needed=self.pool.missing_blocks(sequence.id, sequence.computed + 1),
+            )
+            for sequence in self.sequences.values()
+            if sequence.doing is Doing.DECODING
+        ]
+        victims = preempt(growers, self.pool.tables.free)
+        for request_id in victims:
+            self.drop(request_id)
+        for grower in growers:
+            if grower.needed and grower.request_id not in victims:
+                tokens = self.sequences[grower.request_id].computed + 1
+                self.pool.extend(grower.request_id, tokens)
+        return victims
+
+    def _forward(self) -> tuple[list[Progress], int, int]:
+        runnable = [
+            Runnable(s.id, s.task.order, s.computed, s.ready, s.doing is Doing.DECODING)
+            for s in self.sequences.values()
+        ]
+        batch = next_batch(runnable, self.step_tokens)
+        if not batch:
+            return [], 0, 0
+        step = lay_out([(self.sequences[name], tokens) for name, tokens in batch], self.pool)
+        hidden = self.half.forward(step)
+        chosen: dict[str, Sampled] = {}
+        if step.sampled:
+            logits = self.lm_head(self.half.finish(hidden[step.sampled_rows]))
+            tokens = sample(logits, [piece.sequence.row for piece in step.sampled])
+            names = [piece.sequence.id for piece in step.sampled]
+            chosen = dict(zip(names, tokens, strict=True))
+        progress = [self._progress(piece, chosen.get(piece.sequence.id)) for piece in step.pieces]
+        return progress, len(step.ids) - step.decodes, step.decodes
+
+    def _progress(self, piece: Piece, sampled: Sampled | None) -> Progress:
+        sequence = piece.sequence
+        chunk = None if sequence.doing is Doing.DECODING else (piece.start, piece.end)
+        sequence.advance(piece.end - piece.start)
+        if sampled is None:
+            return Progress(sequence.id, chunk)
+        sequence.tokens.append(sampled.token_id)
+        sequence.row.push(sampled.token_id)
+        emitted = sequence.emission.push(sampled.token_id)
+        if chunk is not None:
+            hand_over = sequence.task.hand_over
+            sequence.doing = Doing.HANDING_OVER if hand_over else Doing.DECODING
+        if emitted.finish_reason is not None:
+            self.drop(sequence.id)
+        return Progress(
+            request_id=sequence.id,
+            chunk=chunk,
+            prefilled=chunk is not None,
+            token_id=sampled.token_id,
+            text=emitted.text,
+            logprobs=sampled.logprobs,
+            finish_reason=emitted.finish_reason,
+        )
+
+
+def _warm_up_task(number: int, tokens: int) -> TextTask:
+    sampling = Sampling(max_tokens=3, ignore_eos=True, seed=0)
+    return TextTask(f"warm-up {number}", (0,) * tokens, tokens, sampling, order=number)
+
+
+def _row(task: TextTask, emitted: Rows[int]) -> SamplingRow:
+    seed = task.sampling.seed
+    if seed is None:
+        raise ValueError(f"{task.request_id}: expected a seed drawn at admission, got none")
+    return SamplingRow.after(task.sampling, seed, task.prompt, emitted)

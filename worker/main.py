@@ -1,0 +1,79 @@
+"""A worker process: options on stdin, events on stdout, the log on stderr.
+
+    python -m modserve.worker.main < options.json
+
+`msctl add-worker` starts it; nothing stops anybody else from doing so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import sys
+from typing import Any
+
+import msgspec
+import orjson
+import torch
+import uvloop
+
+from .agent import Agent, Unwanted
+from .options import WorkerOptions
+
+log = logging.getLogger(__name__)
+
+
+def main() -> int:
+    """0 after a drain or a stop, 1 with one `error` event otherwise."""
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+    )
+    try:
+        options = msgspec.json.decode(sys.stdin.buffer.readline(), type=WorkerOptions)
+        device = choose_device(options.device)
+        uvloop.run(_serve(options, device))
+    except (msgspec.DecodeError, Unwanted, ValueError) as error:
+        log.error("%s", error)
+        tell("error", reason=str(error))
+        return 1
+    return 0
+
+
+async def _serve(options: WorkerOptions, device: torch.device) -> None:
+    agent = Agent(options, device, tell)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, agent.leave)
+    gc.freeze()
+    await agent.run()
+
+
+def tell(event: str, **fields: Any) -> None:
+    """One JSON line for whoever started us, who may have gone."""
+    try:
+        os.write(sys.stdout.fileno(), orjson.dumps({"event": event, **fields}) + b"\n")
+    except OSError:
+        pass
+
+
+def choose_device(name: str) -> torch.device:
+    """Raises ValueError, in one sentence, for a device that this host does not have."""
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == "auto":
+        return torch.device("cuda:0" if gpus else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= gpus:
+        raise ValueError(f"expected one of the {gpus} GPUs of this host, got {name}")
+    return device
+
+
+if __name__ == "__main__":
+    # torch's threads and the links' may still be in the middle of something: do not wait for them
+    code = main()
+    logging.shutdown()
+    os._exit(code)

@@ -1,0 +1,19 @@
+"""What a worker process is told by whoever starts it: one JSON line on its standard input."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class WorkerOptions(Struct, frozen=True, forbid_unknown_fields=True):
+    """The token comes this way too: an argument list can be read by everybody on the host."""
+
+    controller: str
+    stages: tuple[str, ...]
+    token: str
+    device: str = "auto"  # auto, cpu, cuda:N
+    threads: int = 0  # 0: the controller shares out the host's cores
+    name: str = ""
+    log: str = ""
+    data_host: str = "127.0.0.1"
+    dtype: str = "auto"

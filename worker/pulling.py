@@ -1,0 +1,201 @@
+"""The runs of a text worker, and the tensors that come and go for them.
+
+Each run of a request has tasks of its own that pull: one for each embedding, one that pulls KV
+chunk after chunk. When the run ends, whatever the reason, they end and its offers are released.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from ..transport import messages as say
+from ..transport.tensors import HandleGone, TensorPort, TransferError
+from .engine import Assignment, Engine, Exported
+
+log = logging.getLogger(__name__)
+
+FETCH_S = 30.0
+Send = Callable[..., Any]
+
+
+@dataclass(slots=True)
+class Run:
+    number: int
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    offers: dict[int, say.TensorHandle] = field(default_factory=dict)
+    chunks: asyncio.Queue[say.KvOffer] = field(default_factory=asyncio.Queue)
+
+
+class Pulling:
+    """`port` and `engine` are there before the first work is: the worker is Ready by then."""
+
+    port: TensorPort
+    engine: Engine
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._loop = asyncio.get_running_loop()
+        self._runs: dict[str, Run] = {}
+        self.held_bytes = 0  # of embeddings under way or waiting for the engine
+
+    def _run(self, request_id: str, number: int) -> Run | None:
+        run = self._runs.get(request_id)
+        return run if run is not None and run.number == number else None
+
+    # Runs begin and end.
+
+    def start(self, word: say.Prefill | say.Decode, *, adopt: bool) -> None:
+        self._forget(word.request_id)
+        run = self._runs[word.request_id] = Run(word.run)
+        task = Assignment(
+            request_id=word.request_id,
+            run=word.run,
+            client=word.client,
+            order=word.order,
+            token_ids=word.token_ids,
+            prompt_tokens=word.prompt_tokens,
+            spans=word.spans,
+            sampling=word.sampling,
+            hand_over=isinstance(word, say.Prefill) and word.hand_over,
+        )
+        self.engine.call(partial(self._admit, task, adopt))
+        if adopt:
+            self._spawn(run, self._take_chunks(word.request_id, run))
+
+    def _admit(self, task: Assignment, adopt: bool) -> None:
+        """On the engine's thread."""
+        if not self.engine.admit(task, adopt=adopt):
+            self._loop.call_soon_threadsafe(self._give_up, task.request_id, task.run)
+
+    def _give_up(self, request_id: str, number: int) -> None:
+        self.end(request_id, number)
+        self._send(say.GaveUp(request_id, number))
+
+    def release(self, request_id: str, number: int) -> None:
+        """The controller ends a run: free everything of it, here and in the engine."""
+        if self._run(request_id, number) is not None:
+            self._forget(request_id)
+        self.engine.call(partial(self.engine.drop_run, request_id, number))
+
+    def end(self, request_id: str, number: int) -> None:
+        """The engine ended a run by itself."""
+        if self._run(request_id, number) is not None:
+            self._forget(request_id)
+
+    def clear(self) -> None:
+        for request_id in list(self._runs):
+            self._forget(request_id)
+
+    def _forget(self, request_id: str) -> None:
+        run = self._runs.pop(request_id, None)
+        if run is None:
+            return
+        for task in run.tasks:
+            task.cancel()
+        for handle in run.offers.values():
+            self.port.release(handle)
+
+    def _spawn(self, run: Run, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
+        run.tasks.add(task)
+        task.add_done_callback(run.tasks.discard)
+
+    # Embeddings.
+
+    def supply(self, word: say.Supply) -> None:
+        run = self._run(word.request_id, word.run)
+        if run is not None:
+            self._spawn(run, self._pull(word))
+
+    async def _pull(self, word: say.Supply) -> None:
+        size = sum(part.bytes for part in word.handle.parts)
+        self.held_bytes += size
+        try:
+            (rows,) = await self.port.fetch(word.handle, deadline_s=FETCH_S)
+        except TransferError as error:
+            gone = isinstance(error, HandleGone)
+            reason = f"{type(error).__name__}: {error}"
+            self._send(say.PullError(word.request_id, word.run, word.index, gone, reason))
+            return
+        finally:
+            self.held_bytes -= size
+        self.engine.call(partial(self._land, word, rows))
+        self._send(say.Landed(word.request_id, word.run, word.index))
+
+    def _land(self, word: say.Supply, rows: Any) -> None:
+        """On the engine's thread."""
+        stage = self.engine.stages.text
+        assert stage is not None
+        try:
+            stage.land(word.request_id, word.index, rows)
+        except ValueError as error:
+            self._loop.call_soon_threadsafe(self._fail, word.request_id, word.run, str(error))
+
+    def _fail(self, request_id: str, number: int, reason: str) -> None:
+        if self._run(request_id, number) is not None:
+            self.release(request_id, number)
+            self._send(say.RunError(request_id, number, reason, fault=False))
+
+    # KV.
+
+    def offer_kv(self, exported: Exported) -> None:
+        """Prefill side: a chunk is there to be pulled."""
+        run = self._run(exported.request_id, exported.run)
+        if run is None:
+            return
+        handle = self.port.offer(exported.tensors)
+        run.offers[handle.id] = handle
+        self._send(
+            say.KvOffer(
+                request_id=exported.request_id,
+                run=exported.run,
+                start=exported.start,
+                end=exported.end,
+                handle=handle,
+                emitted=exported.emitted,
+            )
+        )
+
+    def kv_taken(self, word: say.KvTaken) -> None:
+        """Prefill side: the chunk has arrived."""
+        run = self._run(word.request_id, word.run)
+        if run is not None:
+            run.offers.pop(word.handle.id, None)
+        self.port.release(word.handle)
+
+    def take_kv(self, word: say.KvOffer) -> None:
+        """Decode side: chunks are pulled in order by the run's own task."""
+        run = self._run(word.request_id, word.run)
+        if run is not None:
+            run.chunks.put_nowait(word)
+
+    async def _take_chunks(self, request_id: str, run: Run) -> None:
+        last = False
+        while not last:
+            word = await run.chunks.get()
+            last = word.emitted is not None
+            try:
+                tensors = await self.port.fetch(word.handle, deadline_s=FETCH_S)
+            except TransferError as error:
+                self._fail(request_id, run.number, f"{type(error).__name__}: {error}")
+                return
+            self.engine.call(partial(self._import, word, tensors))
+
+    def _import(self, word: say.KvOffer, tensors: list[Any]) -> None:
+        """On the engine's thread; the answer leaves before anything the next step says."""
+        stage = self.engine.stages.text
+        assert stage is not None
+        try:
+            stage.import_kv(word.request_id, word.start, tensors)
+            if word.emitted is not None:
+                self.engine.begin(word.request_id, word.emitted)
+        except ValueError as error:
+            self._loop.call_soon_threadsafe(self._fail, word.request_id, word.run, str(error))
+            return
+        taken = say.KvTaken(word.request_id, word.run, word.handle, last=word.emitted is not None)
+        self._loop.call_soon_threadsafe(self._send, taken)

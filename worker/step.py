@@ -1,0 +1,129 @@
+"""One forward pass of a text stage: every request's rows behind one another in one batch of 1.
+
+Decodes lie in front, one row each; prefill chunks follow. What attention needs of each request
+is laid out here once and read by every layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Rows
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .kv import KvPool
+from .sequence import Doing, Sequence
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One request's rows: its tokens start..end."""
+
+    sequence: Sequence
+    rows: slice
+    start: int
+    end: int
+    slots: slice | Tensor  # of the tokens 0..end; a slice reads a view, a tensor gathers
+    mask: Tensor | None  # bool [rows, end]; None for a decode and a first chunk
+
+    @property
+    def written(self) -> slice | Tensor:
+        """The slots of the rows themselves."""
+        if isinstance(self.slots, slice):
+            return slice(self.slots.start + self.start, self.slots.stop)
+        return self.slots[self.start :]
+
+
+@dataclass(frozen=True, slots=True)
+class Paging:
+    """What a CUDA kernel that walks block tables wants, for all requests of the step."""
+
+    table: Tensor  # int32 [requests, most blocks]
+    row_starts: Tensor  # int32 [requests + 1]
+    lengths: Tensor  # int32 [requests]: tokens, those of this step included
+    most_rows: int
+    most_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    pool: KvPool
+    ids: Tensor  # [T]
+    positions: Tensor  # [1, T]
+    pieces: list[Piece]
+    decodes: int  # the first rows, and the first pieces
+    decode_slots: Tensor  # [decodes]: where their keys and values are written
+    sampled: list[Piece]  # their last rows choose a token
+    paging: Paging | None  # CUDA only
+
+    @property
+    def sampled_rows(self) -> Tensor:
+        rows = [piece.rows.stop - 1 for piece in self.sampled]
+        return torch.tensor(rows, device=self.ids.device)
+
+
+def lay_out(batch: Rows[tuple[Sequence, int]], pool: KvPool) -> Step:
+    """`batch`: (sequence, tokens to compute), decodes first; their blocks are there already."""
+    pieces: list[Piece] = []
+    ids: list[int] = []
+    positions: list[int] = []
+    for sequence, tokens in batch:
+        start, end = sequence.computed, sequence.computed + tokens
+        rows = slice(len(ids), len(ids) + tokens)
+        ids += sequence.tokens[start:end]
+        positions += range(start, end)
+        pieces.append(
+            Piece(sequence, rows, start, end, _slots(pool, sequence.id, end), _mask(start, end))
+        )
+    decodes = sum(sequence.doing is Doing.DECODING for sequence, _ in batch)
+    return Step(
+        pool=pool,
+        ids=torch.tensor(ids, device=pool.device),
+        positions=torch.tensor([positions], device=pool.device),
+        pieces=pieces,
+        decodes=decodes,
+        decode_slots=torch.tensor(
+            [_last(piece.slots) for piece in pieces[:decodes]],
+            dtype=torch.long,
+            device=pool.device,
+        ),
+        sampled=[piece for piece in pieces if piece.end == len(piece.sequence.tokens)],
+        paging=_paging(pieces, pool) if pool.device.type == "cuda" else None,
+    )
+
+
+def _slots(pool: KvPool, owner: str, end: int) -> slice | Tensor:
+    runs = pool.slot_runs(owner, 0, end)
+    return runs[0] if len(runs) == 1 else pool.slots(owner, 0, end)
+
+
+def _last(slots: slice | Tensor) -> int:
+    return slots.stop - 1 if isinstance(slots, slice) else int(slots[-1])
+
+
+def _mask(start: int, end: int) -> Tensor | None:
+    """Row i of a later chunk sees tokens 0..start + i; a first chunk is plainly causal."""
+    if start == 0 or end - start == 1:
+        return None
+    return torch.ones(end - start, end, dtype=torch.bool).tril(start)
+
+
+def _paging(pieces: Rows[Piece], pool: KvPool) -> Paging:
+    """Never run: no CUDA machine was at hand when it was written."""
+    tables = [pool.block_ids(piece.sequence.id) for piece in pieces]
+    most = max(len(table) for table in tables)
+    padded = [table + [0] * (most - len(table)) for table in tables]
+    starts = [piece.rows.start for piece in pieces] + [pieces[-1].rows.stop]
+    lengths = [piece.end for piece in pieces]
+
+    def on_device(numbers: list[int] | list[list[int]]) -> Tensor:
+        return torch.tensor(numbers, dtype=torch.int32, device=pool.device)
+
+    return Paging(
+        table=on_device(padded),
+        row_starts=on_device(starts),
+        lengths=on_device(lengths),
+        most_rows=max(piece.end - piece.start for piece in pieces),
+        most_tokens=max(lengths),
+    )
