@@ -24,6 +24,7 @@ from pathlib import Path
 
 import msgspec
 import torch
+import uvloop
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
@@ -35,8 +36,8 @@ from modserve.transport.messages import TensorHandle
 
 KB, MB = 1000, 1000 * 1000
 SIZES = {"64 KB": 64 * KB, "1 MB": MB, "16 MB": 16 * MB, "64 MB": 64 * MB, "256 MB": 256 * MB}
-ROUND_BYTES = 256 * MB  # at least this much is moved in a round, in at most so many transfers:
-ROUND_TRANSFERS = 200
+ROUND_BYTES = 512 * MB  # moved in a round, but in no fewer and no more transfers than these:
+ROUND_TRANSFERS = (4, 200)
 PATIENCE = timedelta(seconds=30)
 
 
@@ -52,7 +53,8 @@ WORD, SEND = b"w", b"s"
 
 
 def transfers(size: int) -> int:
-    return min(ROUND_TRANSFERS, max(1, ROUND_BYTES // size))
+    fewest, most = ROUND_TRANSFERS
+    return min(most, max(fewest, ROUND_BYTES // size))
 
 
 def port_on(pipe: Connection, name: str) -> GlooPort:
@@ -61,7 +63,7 @@ def port_on(pipe: Connection, name: str) -> GlooPort:
 
 def owner(pipe: Connection, store: str) -> None:
     torch.set_num_threads(1)
-    asyncio.run(serve(pipe, store))
+    uvloop.run(serve(pipe, store))
 
 
 async def serve(pipe: Connection, store: str) -> None:
@@ -182,7 +184,7 @@ def main() -> None:
         child = multiprocessing.get_context("spawn").Process(target=owner, args=(theirs, store))
         child.start()
         theirs.close()
-        results = asyncio.run(consume(ours, store, options.rounds))
+        results = uvloop.run(consume(ours, store, options.rounds))
         child.join()
     show(results)
     if options.json:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import select
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ..client import Client
+from ..transport.channels import is_loopback
 from .options import DEFAULT_ENDPOINT, Controller, seconds
 from .printing import complain
 
 TINY = Path(__file__).parents[1] / "tiny" / "checkpoint"
+EXIT_S = 10.0  # from the controller's last word to the end of its process
 
 
 class NoModel(Exception):
@@ -66,10 +72,25 @@ def stop(
     timeout: Annotated[str, typer.Option(metavar="TIME", help="How long to wait for it.")] = "60s",
     controller: Controller = DEFAULT_ENDPOINT,
 ) -> None:
-    """Stop the controller and all its workers."""
+    """Stop the controller and all its workers; returns when they have ended."""
     limit_s = seconds(timeout)
-    with Client(controller) as client:
+    with Client(controller) as client, _process_of(client) as process:
         client.shutdown(drain=drain, timeout_s=limit_s)
+        if process is not None:  # its address is free again when this returns
+            select.select([process], [], [], EXIT_S)
+
+
+@contextmanager
+def _process_of(client: Client) -> Iterator[int | None]:
+    """A descriptor that is readable once the controller's process has ended, if there is one."""
+    if not (is_loopback(client.endpoint) and hasattr(os, "pidfd_open")):
+        yield None
+        return
+    descriptor = os.pidfd_open(client.status()["controller"]["pid"])
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def model_folder(model: str | None) -> Path:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import re
 import secrets
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
@@ -22,6 +21,7 @@ from ..transport.state import StateFolder
 from .launching import Joined, Launch, Progress
 from .options import DEFAULT_ENDPOINT, Controller, Json, seconds
 from .printing import console, print_json
+from .termination import interrupted_by_sigterm
 
 
 def add(app: typer.Typer) -> None:
@@ -87,7 +87,7 @@ def add_worker(
     folder = StateFolder.of(controller)
     options["token"] = token_of(controller, folder)
     log = folder.log(f"{name or role_of(stages)}-{secrets.token_hex(3)}")
-    with _termination(), _progress() as progress:
+    with interrupted_by_sigterm(), _progress() as progress:
         launch = Launch(options, log, detached=not foreground)
         joined = launch.joined(limit_s, progress)
     _announce(joined, as_json=json)
@@ -153,20 +153,6 @@ def _progress() -> Iterator[Progress]:
     with Bar(*columns, console=console(stderr=True), transient=True) as bar:
         task = bar.add_task("loading", total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-@contextmanager
-def _termination() -> Iterator[None]:
-    """SIGTERM ends us as ctrl-C does, so that a half started worker is stopped."""
-
-    def interrupt(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _announce(joined: Joined, *, as_json: bool) -> None:

@@ -41,7 +41,12 @@ class Controller:
         print_of_model = fingerprint(options.model, "any", options.parts.block_size)
         drafting = Drafting(options.model, print_of_model, options.limits)
         biggest = max(options.limits.max_image_bytes, options.limits.max_prompt_bytes * 4)
-        self._router = Router(options.endpoint, self._hear, max_frame_bytes=biggest + FRAME_MARGIN)
+        self._router = Router(
+            options.endpoint,
+            self._hear,
+            max_frame_bytes=biggest + FRAME_MARGIN,
+            queue=options.limits.queue,
+        )
         core = Core(terms_for(drafting.facts, options, dtype_bytes=4), bind=options.bind)
         self._office = Office(
             options=options,

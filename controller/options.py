@@ -19,6 +19,7 @@ class Limits:
     timeout_s: float = (
         600.0  # a request's deadline where it names none, and the longest it may name
     )
+    queue: int = 10_000  # messages to one peer that it has not read yet
     stalled_s: float = 10.0  # a client that reads nothing this long is cancelled
 
 

@@ -16,7 +16,8 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
-from queue import SimpleQueue
+from functools import partial
+from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Literal, NamedTuple, Protocol, TypeVarTuple
 
@@ -45,8 +46,13 @@ class LinkDropped(RuntimeError):
     """The loop's thread asked for the link to end."""
 
 
+class Ahead(NamedTuple):
+    is_message: bool
+    finish: Callable[[], object]
+
+
 class Wire:
-    """Messages under way on one group, oldest first."""
+    """Messages under way on one group, oldest first, of one transfer or of several."""
 
     def __init__(self, link: Link, group: Group, device: torch.device, stall_s: float) -> None:
         self.device = device
@@ -54,34 +60,42 @@ class Wire:
         self._group = group
         self._other = other_end(link.key.rank)
         self._patience = timedelta(seconds=stall_s)
-        self._posted: deque[Work] = deque()
+        self._ahead: deque[Ahead] = deque()
+        self.messages = 0
 
     def send(self, message: Tensor) -> None:
-        self._make_room()
-        self._posted.append(self._group.send([message], self._other, 0))
+        self._post(self._group.send, message)
 
     def receive(self, message: Tensor) -> None:
-        self._make_room()
-        self._posted.append(self._group.recv([message], self._other, 0))
+        self._post(self._group.recv, message)
 
-    def flush(self) -> None:
-        """Afterwards no buffer is in use."""
-        while self._posted:
-            self._wait()
+    def then(self, callback: Callable[[], object]) -> None:
+        """Called when every message before this is over, and its buffer no longer in use."""
+        if self.messages:
+            self._ahead.append(Ahead(False, callback))
+        else:
+            callback()
 
-    def _make_room(self) -> None:
-        if len(self._posted) == WINDOW:
-            self._wait()
-
-    def _wait(self) -> None:
+    def step(self) -> None:
+        """Waits for the oldest message."""
         if self._link.dropped is not None:
             raise LinkDropped(self._link.dropped)
-        self._posted.popleft().wait(self._patience)
+        self._ahead.popleft().finish()
+        self.messages -= 1
+        while self._ahead and not self._ahead[0].is_message:
+            self._ahead.popleft().finish()
+
+    def _post(self, post: Callable[[list[Tensor], int, int], Work], message: Tensor) -> None:
+        while self.messages == WINDOW:
+            self.step()
+        work = post([message], self._other, 0)
+        self._ahead.append(Ahead(True, partial(work.wait, self._patience)))
+        self.messages += 1
 
 
 class Transfer(Protocol):
     def carry(self, wire: Wire) -> None:
-        """On the link's thread; ends with a flush."""
+        """On the link's thread: posts its messages, without waiting for the last ones."""
 
 
 class Link:
@@ -151,14 +165,24 @@ class Link:
             wire = Wire(self, group, self._network.device, self._stall_s)
             self._greet(wire)
             self.store.clear()
-            while (transfer := self._queue.get()) is not None:
+            while (transfer := self._next(wire)) is not None:
                 transfer.carry(wire)
-            broken = False
+                del transfer  # or an idle link would keep its tensors
+            broken = wire.messages > 0
             return self.dropped or "closed"
         except RuntimeError as error:  # torch raises nothing narrower
             return self.dropped or _first_line(error)
         finally:
             self._network.dispose(group, broken)
+
+    def _next(self, wire: Wire) -> Transfer | None:
+        """Small transfers follow each other without a pause: their messages are posted ahead."""
+        while wire.messages:
+            try:
+                return self._queue.get_nowait()
+            except Empty:
+                wire.step()
+        return self._queue.get()
 
     def _greet(self, wire: Wire) -> None:
         """NCCL connects at the first message: let that happen under the deadline, here."""
@@ -167,7 +191,7 @@ class Link:
             wire.send(hello)
         else:
             wire.receive(hello)
-        wire.flush()
+        wire.step()
 
 
 def _first_line(error: RuntimeError) -> str:

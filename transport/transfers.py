@@ -11,6 +11,7 @@ import asyncio
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from threading import Lock
 from typing import NamedTuple
 
@@ -55,8 +56,7 @@ class Sending:
             sums = torch.tensor(checksums(self._parts), dtype=torch.int64, device=wire.device)
             for message in pieces(flat_bytes(sums), self._message_bytes):
                 wire.send(message)
-        wire.flush()
-        self._sent(sum(part.numel() for part in self._parts))
+        wire.then(partial(self._sent, sum(part.numel() for part in self._parts)))
 
 
 class Landing:
@@ -131,10 +131,7 @@ class Landing:
             self._carried = True
             targets, self._targets = self._targets, []
         rest = deque(self._cut())
-        failure = self._receive(wire, rest, targets)
-        del targets
-        assert self._let_go is not None
-        self._let_go(failure)
+        self._receive(wire, rest, targets)
         self._discard(wire, rest)
 
     def _cut(self) -> Iterator[tuple[int, int, int]]:
@@ -146,30 +143,35 @@ class Landing:
 
     def _receive(
         self, wire: Wire, rest: deque[tuple[int, int, int]], targets: list[Tensor]
-    ) -> Failure | None:
+    ) -> None:
         """Takes from `rest` what it received: all, unless abandoned."""
+        assert self._let_go is not None
         buffers = [target if target.is_contiguous() else staging(target) for target in targets]
         sums = torch.zeros(len(targets), dtype=torch.int64, device=wire.device)
         flats = [flat_bytes(buffer) for buffer in (*buffers, sums)]
         while rest and not self.abandoned:
             part, start, stop = rest.popleft()
             wire.receive(flats[part][start:stop])
-        wire.flush()
         if rest:
-            return None
-        if self._checked and (got := checksums(flats[:-1])) != sums.tolist():
-            return Failure(Corrupted, f"expected the checksums {sums.tolist()}, got {got}")
+            wire.then(partial(self._let_go, None))
+        else:
+            wire.then(partial(self._arrived, targets, buffers, sums))
+
+    def _arrived(self, targets: list[Tensor], buffers: list[Tensor], sums: Tensor) -> None:
+        assert self._let_go is not None
+        if self._checked and (got := checksums(map(flat_bytes, buffers))) != sums.tolist():
+            text = f"expected the checksums {sums.tolist()}, got {got}"
+            return self._let_go(Failure(Corrupted, text))
         for target, buffer in zip(targets, buffers, strict=True):
             if buffer is not target:
                 target.copy_(buffer)
-        return None
+        self._let_go(None)
 
     def _discard(self, wire: Wire, rest: deque[tuple[int, int, int]]) -> None:
         if rest:
             scratch = torch.empty(self._message_bytes, dtype=torch.uint8, device=wire.device)
             for _, start, stop in rest:
                 wire.receive(scratch[: stop - start])
-            wire.flush()
 
 
 def resolve(future: asyncio.Future[Failure | None], outcome: Failure | None) -> None:

@@ -29,6 +29,7 @@ from .weights import Progress
 TEXT = frozenset({Stage.PREFILL, Stage.DECODE})
 CPU_SHARE, CPU_MOST_BYTES = 0.2, 2 * 2**30  # of the free memory, for KV, where none was named
 GPU_SHARE = 0.85
+FULL_CONTEXTS = 256  # more KV than this many whole contexts serves nobody
 
 
 @dataclass(slots=True)
@@ -54,7 +55,7 @@ def assemble(
     facts = read_facts(folder)
     wanted = frozenset(str(stage) for stage in stages)
     loaded = load(folder, wanted, device=device, dtype=part.dtype, progress=progress)
-    text = _text_stage(loaded, folder, facts, part, decodes=True) if stages & TEXT else None
+    text = _text_stage(loaded, folder, facts, part) if stages & TEXT else None
     encode = None
     if loaded.vision is not None:
         encode = EncodeStage(loaded.vision, part.step_image_tokens)
@@ -72,14 +73,14 @@ def assemble(
     return made
 
 
-def _text_stage(
-    loaded: Loaded, folder: Path, facts: ModelFacts, part: Welcome, *, decodes: bool
-) -> TextStage:
+def _text_stage(loaded: Loaded, folder: Path, facts: ModelFacts, part: Welcome) -> TextStage:
     assert loaded.text is not None
     assert loaded.lm_head is not None
     half = _text_half(loaded)
     block_bytes = half.kv_shape.token_bytes(loaded.dtype) * part.block_size
-    kv_bytes = part.kv_bytes or _free_share(loaded.device)
+    kv_bytes = part.kv_bytes or min(
+        _free_share(loaded.device), FULL_CONTEXTS * facts.context * block_bytes // part.block_size
+    )
     pool = KvPool(
         half.kv_shape,
         blocks=max(1, kv_bytes // block_bytes),

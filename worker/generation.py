@@ -23,6 +23,7 @@ from .blocks import NoRoom
 from .emission import Emission
 from .families.text import TextHalf
 from .kv import KvPool
+from .packing import pack
 from .sampling import Sampled, SamplingRow, sample
 from .sequence import Doing, Sequence
 from .step import Piece, lay_out
@@ -41,7 +42,8 @@ class TextStage:
         step_tokens: int = 512,
     ) -> None:
         self.half = half
-        self.lm_head = lm_head
+        pack(half.text)
+        self.lm_head = pack(lm_head)
         self.pool = pool
         self.tokenizer = tokenizer
         self.eos_ids = eos_ids

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -140,6 +141,9 @@ class KvPool:
 def _storage(shape: KvShape, slots: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     heads, width = shape.kv_heads, shape.head_dim
     if device.type == "cpu":
-        return torch.zeros(shape.layers, 2, heads, slots, width, dtype=dtype, device=device)
+        # numpy's zeros are the system's: a page that no request has touched takes no memory
+        size = shape.layers * 2 * heads * slots * width * dtype.itemsize
+        pages = torch.from_numpy(np.zeros(size, np.uint8))
+        return pages.view(dtype).view(shape.layers, 2, heads, slots, width)
     tokens_first = torch.zeros(shape.layers, 2, slots, heads, width, dtype=dtype, device=device)
     return tokens_first.transpose(2, 3)

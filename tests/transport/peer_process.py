@@ -135,6 +135,11 @@ def counted() -> Counted:
     return Counted(threads=threads, descriptors=descriptors)
 
 
+def resident_bytes() -> int:
+    with open("/proc/self/statm") as statm:
+        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
 def framed(word: Word) -> bytes:
     body = msgspec.msgpack.encode(word)
     return len(body).to_bytes(4, "big") + body

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from threading import Event
 from typing import cast
 
 import pytest
@@ -17,7 +18,7 @@ from modserve.transport.groups import Gloo, Group
 from modserve.transport.messages import Part, TensorHandle
 from modserve.transport.tensors import Corrupted, Deadline, HandleGone, PeerLost
 
-from .peer_process import Faltering, Spec, digest, make
+from .peer_process import Faltering, Spec, digest, make, resident_bytes
 from .peers import Exchange, exchange
 
 MIB = 1 << 20
@@ -206,29 +207,86 @@ def test_a_checksum_finds_a_byte_that_changed_on_the_way() -> None:
     run(scenario)
 
 
+def test_an_idle_link_keeps_no_tensors() -> None:
+    async def scenario(made: Exchange) -> None:
+        here, there = made.port("here"), made.port("there")
+        await small_from(here, there)
+        before = resident_bytes()
+        handle = there.offer([make(LARGE)])
+        await here.fetch(handle)
+        assert resident_bytes() - before > 32 * MIB
+        there.release(handle)
+        assert resident_bytes() - before < 32 * MIB
+        assert here.stats().links == there.stats().links == 1
+
+    run(scenario)
+
+
+def test_buffers_under_a_transfer_that_does_not_stop_are_quarantined() -> None:
+    async def scenario(made: Exchange) -> None:
+        network = Stuck("127.0.0.1", 2.0)
+        here, there = made.port("here", stall_s=0.1, network=network), made.port("there")
+        handle = there.offer([torch.ones(5)])
+        asyncio.get_running_loop().call_later(0.2, here.lost, "there", None)
+        with pytest.raises(PeerLost, match="membership") as caught:
+            await here.fetch(handle, [torch.zeros(5)])
+        assert caught.value.quarantined
+        stats = here.stats()
+        assert (stats.quarantined_bytes, stats.links, stats.threads) == (20, 0, 1)
+        network.released.set()
+        await here.close()
+        stats = here.stats()
+        assert (stats.quarantined_bytes, stats.links, stats.threads) == (0, 0, 0)
+
+    run(scenario)
+
+
+class Stuck(Gloo):
+    """What a collective library without timeouts would do."""
+
+    def __init__(self, host: str, stall_s: float) -> None:
+        super().__init__(host, stall_s)
+        self.released = Event()
+
+    def connect(self, store: Store, rank: int) -> Group:
+        return AlteredGroup(super().connect(store, rank), self._hang)
+
+    def _hang(self, message: Tensor) -> None:
+        if message.numel() > 1:  # the greeting passes
+            self.released.wait()
+
+
 class Noisy(Gloo):
     """Flips a byte of every message of 1 MiB."""
 
     def connect(self, store: Store, rank: int) -> Group:
-        return NoisyGroup(super().connect(store, rank))
+        return AlteredGroup(super().connect(store, rank), flip)
 
 
-class NoisyGroup:
-    def __init__(self, group: Group) -> None:
+def flip(message: Tensor) -> None:
+    if message.numel() == MIB:
+        message[17] ^= 1
+
+
+class AlteredGroup:
+    """Does something to each message received."""
+
+    def __init__(self, group: Group, alter: Callable[[Tensor], None]) -> None:
         self._group = group
+        self._alter = alter
         self.send, self.abort = group.send, group.abort
 
     def recv(self, tensors: list[Tensor], rank: int, tag: int) -> Work:
-        return cast(Work, NoisyWork(self._group.recv(tensors, rank, tag), tensors[0]))
+        work = self._group.recv(tensors, rank, tag)
+        return cast(Work, AlteredWork(work, lambda: self._alter(tensors[0])))
 
 
-class NoisyWork:
-    def __init__(self, work: Work, message: Tensor) -> None:
+class AlteredWork:
+    def __init__(self, work: Work, alter: Callable[[], None]) -> None:
         self._work = work
-        self._message = message
+        self._alter = alter
 
     def wait(self, timeout: timedelta) -> bool:
         done = self._work.wait(timeout)
-        if self._message.numel() == MIB:
-            self._message[17] ^= 1
+        self._alter()
         return done

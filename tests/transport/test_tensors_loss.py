@@ -15,7 +15,7 @@ from modserve.transport.gloo import GlooPort
 from modserve.transport.messages import TensorHandle
 from modserve.transport.tensors import HandleGone, PeerLost
 
-from .peer_process import Counted, Spec, counted, digest, make
+from .peer_process import Counted, Spec, counted, digest, make, resident_bytes
 from .peers import Exchange, RemotePeer, exchange, gloo_in_one_process
 
 MIB = 1 << 20
@@ -68,11 +68,6 @@ async def kernel_shows(expected: Counted) -> None:
 
 def beyond(now: Counted, expected: Counted) -> bool:
     return now.threads > expected.threads or now.descriptors > expected.descriptors
-
-
-def resident_bytes() -> int:
-    with open("/proc/self/statm") as statm:
-        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=lambda n: n.name)

@@ -15,6 +15,7 @@ from ..text_work import TextTask
 
 
 class TextHalf(Protocol):
+    text: nn.Module  # transformers' layers
     kv_shape: KvShape
 
     def open(self, task: TextTask) -> CrossKv | None:

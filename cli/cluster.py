@@ -1,0 +1,113 @@
+"""A controller and its workers as processes of this host that end when we do."""
+
+from __future__ import annotations
+
+import os
+import select
+import subprocess
+import sys
+import tempfile
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Self
+
+from ..client import Client, ModserveError
+from ..transport.state import StateFolder
+from .launching import GRACE_S, Joined, Launch
+
+START_S = 60.0  # for the controller to listen
+LOAD_S = 240.0  # for a worker to join
+
+
+class NotStarted(Exception):
+    """The controller did not come up; one sentence."""
+
+
+class Cluster:
+    """State and logs lie in a folder of its own, which leaves with it."""
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+        self._ending = ExitStack()
+        self._launches: list[Launch] = []
+
+    def __enter__(self) -> Self:
+        with self._ending:
+            home = self._ending.enter_context(tempfile.TemporaryDirectory(prefix="modserve-"))
+            self._home = Path(home)
+            before = os.environ.get("XDG_STATE_HOME")
+            self._ending.callback(_restore, before)
+            os.environ["XDG_STATE_HOME"] = home  # ours and the processes' we start
+            self._controller = self._start()
+            self._ending.callback(_end, self._controller)
+            self.endpoint = self._ready()
+            self._ending = self._ending.pop_all()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Ask first; who has not left then is ended by its process id."""
+        with self._ending:
+            with suppress(ModserveError), Client(self.endpoint, timeout_s=2.0) as client:
+                client.shutdown(timeout_s=GRACE_S)
+            for launch in self._launches:
+                with suppress(subprocess.TimeoutExpired):
+                    launch.process.wait(GRACE_S)
+                launch.stop()
+
+    @property
+    def pid(self) -> int:
+        return self._controller.pid
+
+    def launch(self, stage: str) -> Launch:
+        """Start a worker of one stage; `joined` of what is returned waits for it."""
+        folder = StateFolder.of(self.endpoint)
+        options = {
+            "controller": self.endpoint,
+            "stages": [stage],
+            "device": "auto",
+            "token": folder.token(),
+        }
+        launch = Launch(options, folder.log(stage), detached=True)
+        self._launches.append(launch)
+        return launch
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-P", "-m", "modserve.cli.main", "start-controller"]
+        command += ["--model", self._model, "--bind", "tcp://127.0.0.1:0"]
+        with (self._home / "controller.log").open("wb") as log:
+            return subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=log, start_new_session=True
+            )
+
+    def _ready(self) -> str:
+        """The address in the ready line."""
+        assert self._controller.stdout is not None
+        with self._controller.stdout as out:
+            line = out.readline() if select.select([out], [], [], START_S)[0] else b""
+        word, _, endpoint = line.decode().strip().partition(" ")
+        if word != "ready":
+            log = (self._home / "controller.log").read_text(errors="replace").strip()
+            last = log.rpartition("\n")[2] or "no word in its log"
+            raise NotStarted(f"expected a controller within {START_S:g} s, got: {last}")
+        return endpoint
+
+
+def wait_for(launch: Launch) -> Joined:
+    return launch.joined(LOAD_S, lambda done, total: None)
+
+
+def _restore(state_home: str | None) -> None:
+    if state_home is None:
+        del os.environ["XDG_STATE_HOME"]
+    else:
+        os.environ["XDG_STATE_HOME"] = state_home
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(GRACE_S)
+    process.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(GRACE_S)
+    process.kill()
+    process.wait()
