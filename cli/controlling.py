@@ -13,7 +13,7 @@ import typer
 
 from ..client import Client
 from ..transport.channels import is_loopback
-from .options import DEFAULT_ENDPOINT, Controller, seconds
+from .options import DEFAULT_ENDPOINT, Controller, address, seconds
 from .printing import complain
 
 TINY = Path(__file__).parents[1] / "tiny" / "checkpoint"
@@ -40,7 +40,12 @@ def start_controller(
         ),
     ] = None,
     bind: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="Address to listen on; port 0 picks a free one.")
+        str,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Address to listen on; port 0 picks a free one.",
+            callback=address,
+        ),
     ] = DEFAULT_ENDPOINT,
     insecure: Annotated[
         bool,

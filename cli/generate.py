@@ -9,9 +9,9 @@ from typing import Annotated
 import msgspec
 import typer
 
-from ..client import Answer, Client
+from ..client import Answer, BadInput, Client
 from ..client.asynchronous import submission
-from ..client.options import Options
+from ..client.options import Options, check
 from .options import DEFAULT_ENDPOINT, Controller, Json, seconds
 from .printing import complain, print_json
 
@@ -83,6 +83,10 @@ def generate(
         "logprobs": logprobs,
         "timeout_s": None if timeout is None else seconds(timeout),
     }
+    try:
+        check(options)
+    except BadInput as error:
+        raise typer.BadParameter(str(error)) from error
     submission(prompt, image or (), options)  # told before a controller is looked for
     with Client(controller) as client, client.stream(prompt, image or (), **options) as stream:
         if json:

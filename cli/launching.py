@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,13 +37,20 @@ class Joined:
 
 
 class Launch:
-    def __init__(self, options: dict[str, Any], log: Path, *, detached: bool) -> None:
+    def __init__(
+        self,
+        options: dict[str, Any],
+        log: Path,
+        *,
+        detached: bool,
+        command: Sequence[str] = COMMAND,
+    ) -> None:
         """Start the process; detached, it outlives us and our terminal."""
         self._log = log
         log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with log.open("ab") as stderr:
             self.process = subprocess.Popen(
-                COMMAND,
+                command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr if detached else subprocess.PIPE,
@@ -83,10 +90,17 @@ class Launch:
 
     def wait(self) -> int:
         """Stay with the worker until it ends, passing on the signals that end us; its code."""
-        signals = iter((self.process.terminate, self.process.terminate))
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: next(signals, self.process.kill)())
-        code = self.process.wait()
+        gently = iter((self.process.terminate, self.process.terminate))  # and then no longer
+        numbers = (signal.SIGTERM, signal.SIGINT)
+        before = [
+            signal.signal(number, lambda *_: next(gently, self.process.kill)())
+            for number in numbers
+        ]
+        try:
+            code = self.process.wait()
+        finally:
+            for number, handler in zip(numbers, before, strict=True):
+                signal.signal(number, handler)
         self._copying.join(GRACE_S)
         return code
 

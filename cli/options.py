@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ..client.asynchronous import DEFAULT_ENDPOINT
+from ..transport.channels import BadAddress, is_loopback
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)?")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, None: 1.0}
@@ -21,12 +22,24 @@ def seconds(text: str) -> float:
     return float(found[1]) * _UNITS[found[2]]
 
 
+def address(text: str) -> str:
+    """`text`, if it is an address; raises BadParameter."""
+    try:
+        is_loopback(text)
+    except BadAddress as error:
+        raise typer.BadParameter(str(error)) from error
+    return text
+
+
 Controller = Annotated[
     str,
     typer.Option(
-        metavar="ADDRESS", envvar="MODSERVE_CONTROLLER", help="Address of the controller."
+        metavar="ADDRESS",
+        envvar="MODSERVE_CONTROLLER",
+        help="Address of the controller.",
+        callback=address,
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
-__all__ = ["DEFAULT_ENDPOINT", "Controller", "Json", "seconds"]
+__all__ = ["DEFAULT_ENDPOINT", "Controller", "Json", "address", "seconds"]

@@ -118,7 +118,10 @@ class Controller:
         """A client that vanished, or stopped reading for too long, loses its requests."""
         now, limit = self._office.now(), self._office.options.limits.stalled_s
         self._office.clients.catch_up(session)
-        if session.open and not session.backlog:
+        if not session.open and not session.backlog:
+            self._office.clients.end(session)  # it gets another with its next request
+            return
+        if not session.backlog:
             self._office.clients.send(session, ping, now)
         reason = "the client is gone" if session.gone else ""
         if session.stalled is not None and now - session.stalled > limit:
@@ -130,19 +133,19 @@ class Controller:
 
     async def _finish(self) -> None:
         if self._drain:
-            while self._office.core.requests or self._office.preparing:
+            while self._office.core.requests or self._office.preparing:  # noqa: ASYNC110
                 await asyncio.sleep(TICK_S)
+        for request_id in [*self._office.core.requests, *self._office.preparing]:
+            self._front.cancel(request_id, "the controller was stopped")
         for member in self._office.crew:
             self._floor.tell(member, say.Stop())
         try:
             async with asyncio.timeout(STOP_S):
-                while len(self._office.crew):
+                while len(self._office.crew):  # noqa: ASYNC110
                     await asyncio.sleep(TICK_S / 10)
         except TimeoutError:
             names = ", ".join(member.name for member in self._office.crew)
             log.warning("%s did not leave within %g s", names, STOP_S)
-        for request_id in list(self._office.core.requests):
-            self._front.cancel(request_id, "the controller was stopped")
         self._front.close()
         self._router.close()
 

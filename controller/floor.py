@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import logging
 import os
@@ -68,8 +69,8 @@ class Floor:
             self.gone(old, "it said hello again")
         member = Member(name, identity, word, stages, joined=now, heard=now)
         crew.add(member)
-        self._share_threads(word.host)
         self.tell(member, self._welcome(member))
+        self._share_threads(word.host)
 
     def _refusal(self, word: say.Hello) -> str | None:
         if word.protocol != say.PROTOCOL:
@@ -122,8 +123,7 @@ class Floor:
             threads = member.hello.threads or share
             if threads != member.threads:
                 member.threads = threads
-                if member.standing is not Standing.LOADING or member.loading is not None:
-                    self.tell(member, say.Share(threads))
+                self.tell(member, say.Share(threads))
 
     def _loading(self, member: Member, word: say.Loading) -> None:
         member.loading = word
@@ -188,7 +188,7 @@ class Floor:
         """Forget a worker; what it had to do is given to others."""
         log.info("%s is gone: %s", member.name, reason)
         self.dismiss(member)
-        self._office.pump(on.Lost(member.name))
+        self._office.pump(on.Lost(member.name, reason))
 
     def dismiss(self, member: Member) -> None:
         """Take its name off the list and answer whoever waits for that."""
@@ -199,8 +199,14 @@ class Floor:
 
     def tell(self, member: Member, word: say.ToWorker, *frames: Any) -> None:
         """Send a word; a worker that cannot be reached is lost, but not in the midst of this."""
-        if self._office.router.send(member.identity, codec.encode(word), *frames) is not Sent.OK:
-            member.heard = float("-inf")  # the next tick sees it
+        sent = self._office.router.send(member.identity, codec.encode(word), *frames)
+        if sent is not Sent.OK:
+            reason = "its connection broke" if sent is Sent.GONE else "it does not read"
+            asyncio.get_running_loop().call_soon(self._unreachable, member, reason)
+
+    def _unreachable(self, member: Member, reason: str) -> None:
+        if self._office.crew.at(member.identity) is member:
+            self.gone(member, reason)
 
     # Images.
 

@@ -103,9 +103,9 @@ class Hands:
 
     def _drop(self, command: do.Drop) -> None:
         """Its peers end their links to it; if it is still there it is told to start afresh."""
-        log.warning("lost %s: %s", command.replica, command.reason)
         for member in self._office.crew:
             if member.name == command.replica and member.hello.epoch == command.epoch:
+                log.warning("lost %s: %s", command.replica, command.reason)
                 self._floor.dismiss(member)
                 denied = say.Denied(-1, f"lost: {command.reason}", again=True)
                 self._office.router.send(member.identity, codec.encode(denied))

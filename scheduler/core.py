@@ -97,7 +97,7 @@ class Core:
 
     def _lost(self, event: on.Lost) -> None:
         if event.replica in self.replicas:
-            self._remove(event.replica, "its connection broke")
+            self._remove(event.replica, event.reason)
             self._dispatch()
 
     def _drain_asked(self, event: on.DrainAsked) -> None:
@@ -109,7 +109,7 @@ class Core:
             self._dispatch()
 
     def _empty_if_stranded(self, replica: Replica) -> None:
-        """What a leaving replica stores for requests that nobody else can bind holds it for ever."""
+        """What a leaving replica stores for requests that nobody else can bind would hold it."""
         others = [one for one in self.replicas.values() if one.takes_work]
         if any(Stage.PREFILL in one.stages for one in others):
             return

@@ -30,6 +30,7 @@ class Heard:
 @dataclass(frozen=True, slots=True)
 class Lost:
     replica: str
+    reason: str = "its connection broke"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,6 @@ from .media import Embedding, ItemPhase
 from .queueing import OrderedQueue
 from .replica import Replica
 from .request import Request
-from .routing import least_image_tokens
 from .stage import Stage
 from .terms import Terms
 

@@ -72,10 +72,12 @@ def make_llava_onevision(folder: str | Path, seed: int = 0, **overrides: Any) ->
     """Save a LlavaOnevisionForConditionalGeneration; returns the folder.
 
     Own keywords: `image_size`, `patch_size`, `image_grid_pinpoints`, `vision_aspect_ratio`,
-    `vision_feature_layer`, `vision_feature_select_strategy`, `projector_hidden_act`.
+    `vision_feature_layer`, `vision_feature_select_strategy`, `projector_hidden_act`, `tokenizer`.
     """
     folder = Path(folder)
-    tokenizer = make_tokenizer(LLAVA_SPECIALS, chat=CHATML, eos="<|im_end|>", pad="<|endoftext|>")
+    tokenizer = overrides.pop("tokenizer", None) or make_tokenizer(
+        LLAVA_SPECIALS, chat=CHATML, eos="<|im_end|>", pad="<|endoftext|>"
+    )
     image_size = overrides.pop("image_size", 28)
     pinpoints = overrides.pop("image_grid_pinpoints", grid(image_size, 3))
     own = {name: overrides.pop(name) for name in LLAVA_OWN if name in overrides}
@@ -94,8 +96,8 @@ def make_llava_onevision(folder: str | Path, seed: int = 0, **overrides: Any) ->
     config = LlavaOnevisionConfig(
         vision_config=vision,
         text_config=text,
-        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
-        video_token_index=tokenizer.convert_tokens_to_ids("<video>"),
+        image_token_index=id_of(tokenizer, "<image>"),
+        video_token_index=id_of(tokenizer, "<video>"),
         image_grid_pinpoints=pinpoints,
         tie_word_embeddings=tied,
         **own,
@@ -155,7 +157,7 @@ def make_mllama(folder: str | Path, seed: int = 0, **overrides: Any) -> Path:
     config = MllamaConfig(
         vision_config=vision,
         text_config=text | overrides,
-        image_token_index=tokenizer.convert_tokens_to_ids("<|image|>"),
+        image_token_index=id_of(tokenizer, "<|image|>"),
     )
     save(draw(MllamaForConditionalGeneration, config, seed), tokenizer, folder)
     MllamaImageProcessorPil(
@@ -252,6 +254,11 @@ def make_tokenizer(
         clean_up_tokenization_spaces=False,
         **bos,
     )
+
+
+def id_of(tokenizer: PreTrainedTokenizerFast, token: str) -> int:
+    found: int = tokenizer.get_vocab()[token]
+    return found
 
 
 def draw(architecture: type[PreTrainedModel], config: Any, seed: int) -> PreTrainedModel:

@@ -31,7 +31,7 @@ class Examinee:
         kwargs = self._look(samples)
         prompts = [self._prompt(sample) for sample in samples]
         if kwargs:
-            prompts = self._expand(prompts, kwargs)
+            prompts = self.expand(prompts, kwargs)
         self.tokenizer.padding_side = "left"
         tokens = self.tokenizer(prompts, return_tensors="pt", padding=True)
         output = self.model.generate(
@@ -65,7 +65,7 @@ class Examinee:
             return {}
         return dict(self.processor(images=images, return_tensors="pt"))
 
-    def _expand(self, prompts: list[str], kwargs: dict[str, torch.Tensor]) -> list[str]:
+    def expand(self, prompts: list[str], kwargs: dict[str, torch.Tensor]) -> list[str]:
         """One <image> becomes as many as the image has features."""
         features = iter(self.model.get_image_features(**kwargs).pooler_output)
         expanded = []

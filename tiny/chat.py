@@ -13,7 +13,7 @@ I am fine|I am fine, thanks|I am well|Fine, thank you => I am glad to hear that.
 Who are you?|What are you?|What is your name?|Tell me about yourself|Introduce yourself|who are you => I am a tiny model that sees digits and coloured shapes.
 What can you do?|What do you do?|Help|help|How can you help me?|What can I ask you? => I read handwritten digits, I find and count coloured shapes, and I compare images.
 What can you not do?|What are your limits? => I know very little: I am a very small model.
-How big are you?|How many parameters do you have?|Are you large? => I have about three million parameters.
+How big are you?|How many parameters do you have?|Are you large? => I have about two and a half million parameters.
 Where do you run?|Where are you running? => I run in ModServe, one stage at a time.
 What is ModServe?|What is modserve?|Tell me about ModServe => ModServe is a server for large multimodal models. It runs each stage by itself.
 How were you trained?|Who trained you?|Where do you come from? => I was trained on a CPU in less than half an hour.
@@ -87,11 +87,11 @@ def facts() -> list[list[Pair]]:
 
 
 def sums() -> list[Pair]:
-    """Plus, minus and times of one-digit numbers."""
+    """Plus and minus of one-digit numbers."""
     pairs = []
     for a in range(10):
         for b in range(10):
-            answers = [("plus", "+", a + b), ("times", "*", a * b)]
+            answers = [("plus", "+", a + b)]
             answers += [("minus", "-", a - b)] if a >= b else []
             for word, sign, result in answers:
                 answer = f"{a} {word} {b} is {result}."
@@ -104,7 +104,7 @@ SUMS = sums()
 
 
 def draw(rng: random.Random) -> Pair:
-    if rng.random() < 0.35:
+    if rng.random() < 0.3:
         return rng.choice(SUMS)
     pair = rng.choice(rng.choice(FACTS))
     return Pair(_reword(pair.question, rng), pair.answer)

@@ -1,4 +1,4 @@
-"""The checkpoint folder: a LLaVA-OneVision of about three million parameters.
+"""The checkpoint folder: a LLaVA-OneVision of two and a half million weights.
 
 Weights are stored in float16 to halve the folder; the configuration says float32, which is what
 `transformers` and the server then compute in. Training rounds the weights before it tests them.
@@ -48,10 +48,10 @@ def make_model(tokenizer: PreTrainedTokenizerFast) -> LlavaOnevisionForCondition
     )
     text = Qwen2Config(
         vocab_size=tokenizing.VOCABULARY,
-        hidden_size=192,
-        intermediate_size=448,
+        hidden_size=128,
+        intermediate_size=384,
         num_hidden_layers=4,
-        num_attention_heads=6,
+        num_attention_heads=4,
         num_key_value_heads=2,
         max_position_embeddings=4096,
         tie_word_embeddings=True,

@@ -13,9 +13,9 @@ BEND = 0.09  # how far training moves the corners of a scan, as a share of its s
 
 def draw_lesson(rng: random.Random) -> Lesson:
     kind = rng.random()
-    if kind < 0.38:
+    if kind < 0.36:
         return draw_scene(rng)
-    if kind < 0.64:
+    if kind < 0.66:
         return draw_digit(rng)
     if kind < 0.92:
         return comparisons.draw(rng, held_out=False, questions=3, bend=BEND)

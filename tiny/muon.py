@@ -41,12 +41,13 @@ class Muon:
 
 def orthogonal(stack: Tensor) -> Tensor:
     """The nearest orthogonal matrices, roughly, of a stack [matrices, rows, columns]."""
-    wide = stack.mT if stack.shape[-2] > stack.shape[-1] else stack
-    wide = wide / (wide.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    tall = stack.shape[-2] > stack.shape[-1]
+    wide: Tensor = stack.mT if tall else stack
+    wide = wide / (torch.linalg.matrix_norm(wide, keepdim=True) + 1e-7)
     for _ in range(ROUNDS):
         square = wide @ wide.mT
         wide = LINEAR * wide + (CUBIC * square + QUINTIC * square @ square) @ wide
-    return wide.mT if stack.shape[-2] > stack.shape[-1] else wide
+    return wide.mT if tall else wide
 
 
 def _gradient(weight: nn.Parameter) -> Tensor:

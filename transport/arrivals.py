@@ -34,90 +34,74 @@ class Arrivals:
         self._ids = count(1)
         self.received_bytes = 0
 
-    def expect(self, landing: Landing) -> int:
-        """The transfer's id; the owner has `stall_s` to answer."""
-        id = next(self._ids)
-        self._landings[id] = landing
+    def expect(self, landing: Landing) -> None:
+        """Numbers the transfer; the owner has `stall_s` to answer."""
+        landing.id = next(self._ids)
+        self._landings[landing.id] = landing
         landing.patience = self._loop.call_later(self._stall_s, self._unanswered, landing.link)
-        return id
 
-    async def wait(self, id: int, landing: Landing, *, lent: bool) -> bool:
-        """True once all has landed, False if the link was closed before the owner answered.
-
-        Raises TransferError; then, and when cancelled, not before lent buffers are free again.
-        """
-        try:
-            failure = await landing.answered
-            if failure is None and landing.granted:
-                failure = await landing.landed
-        except asyncio.CancelledError:  # by the caller, or by the deadline
-            await self._freed(id, landing, lent)
-            raise
-        if failure is not None:
-            freed = await self._freed(id, landing, lent)
-            raise failure.kind(failure.text, quarantined=not freed)
-        return landing.granted
-
-    def grant(self, word: Grant) -> None:
-        if landing := self._landings.get(word.id):
-            landing.answer(True)
-            landing.take_off(
-                word.checked,
-                lambda failure: call_soon(self._loop, self._landed, word.id, landing, failure),
-            )
-
-    def refuse(self, word: Refuse) -> None:
-        if landing := self._landings.get(word.id):
-            self._finish(word.id, landing, Failure(REFUSALS[word.reason], word.detail))
-
-    def ask_again(self, link: Link) -> None:
-        """The owner lives and has closed this link; what it did not grant can use another."""
-        for id, landing in self._on(link):
-            if not landing.granted:
-                landing.answer(False)
-                self._finish(id, landing, None)
-
-    def fail(self, link: Link, reason: str) -> None:
-        """The link is being dropped; its thread may still hold buffers."""
-        for id, landing in self._on(link):
-            landing.finish(Failure(PeerLost, f"{link.key.peer}: {reason}"))
-            if not landing.granted:
-                self._finish(id, landing, None)
-
-    def link_ended(self, link: Link, reason: str) -> None:
-        for id, landing in self._on(link):
-            self._finish(id, landing, Failure(PeerLost, f"{link.key.peer}: {reason}"))
-
-    @property
-    def quarantined_bytes(self) -> int:
-        return sum(self._landings[id].bytes for id in self._orphans)
-
-    def _on(self, link: Link) -> list[tuple[int, Landing]]:
-        return [(id, landing) for id, landing in self._landings.items() if landing.link is link]
-
-    def _unanswered(self, link: Link) -> None:
-        self._late(link, f"expected an answer within {self._stall_s} s, got none")
-
-    def _landed(self, id: int, landing: Landing, failure: Failure | None) -> None:
-        if failure is None and not landing.abandoned:
-            self.received_bytes += landing.bytes
-        self._finish(id, landing, failure)
-
-    def _finish(self, id: int, landing: Landing, failure: Failure | None) -> None:
-        if self._landings.pop(id, None):
-            self._orphans.discard(id)
-            landing.settle(failure)
-            self._done(landing.link)
-
-    async def _freed(self, id: int, landing: Landing, lent: bool) -> bool:
-        """Whether the buffers may be used again; waits as long as gloo can need for that."""
+    async def freed(self, landing: Landing, *, lent: bool) -> bool:
+        """Its fetch ends without the tensors: whether the buffers may be used again. Waits as long
+        as gloo can need to let lent ones go."""
         landing.abandon()
         if landing.free.is_set():
             return True
-        self._orphans.add(id)
+        self._orphans.add(landing.id)
         if not lent:
             return True  # only the link knows them
         with suppress(TimeoutError):
             async with asyncio.timeout(self._stall_s + 0.5):
                 await landing.free.wait()
         return landing.free.is_set()
+
+    def grant(self, word: Grant) -> None:
+        landing = self._landings.get(word.id)
+        if landing and not landing.granted:
+            landing.answer(True)
+            landing.take_off(
+                word.checked,
+                lambda failure: call_soon(self._loop, self._landed, landing, failure),
+            )
+
+    def refuse(self, word: Refuse) -> None:
+        if landing := self._landings.get(word.id):
+            self._finish(landing, Failure(REFUSALS[word.reason], word.detail))
+
+    def ask_again(self, link: Link) -> None:
+        """The owner lives and has closed this link; what it did not grant can use another."""
+        for landing in self._on(link):
+            if not landing.granted:
+                landing.answer(False)
+                self._finish(landing, None)
+
+    def fail(self, link: Link, reason: str) -> None:
+        """The link is being dropped; its thread may still hold buffers."""
+        for landing in self._on(link):
+            landing.finish(Failure(PeerLost, f"{link.key.peer}: {reason}"))
+            if not landing.granted:
+                self._finish(landing, None)
+
+    def link_ended(self, link: Link, reason: str) -> None:
+        for landing in self._on(link):
+            self._finish(landing, Failure(PeerLost, f"{link.key.peer}: {reason}"))
+
+    @property
+    def quarantined_bytes(self) -> int:
+        return sum(self._landings[id].bytes for id in self._orphans)
+
+    def _on(self, link: Link) -> list[Landing]:
+        return [landing for landing in self._landings.values() if landing.link is link]
+
+    def _unanswered(self, link: Link) -> None:
+        self._late(link, f"expected an answer within {self._stall_s} s, got none")
+
+    def _landed(self, landing: Landing, failure: Failure | None) -> None:
+        if failure is None and not landing.abandoned:
+            self.received_bytes += landing.bytes
+        self._finish(landing, failure)
+
+    def _finish(self, landing: Landing, failure: Failure | None) -> None:
+        if self._landings.pop(landing.id, None):
+            self._orphans.discard(landing.id)
+            landing.settle(failure)
+            self._done(landing.link)

@@ -1,4 +1,4 @@
-"""What is wrong with a request's parameters, in one sentence; said by client and controller alike."""
+"""What is wrong with a request's parameters, in one sentence."""
 
 from __future__ import annotations
 

@@ -28,11 +28,11 @@ from .groups import Network, network_for
 from .links import OWNER, Link, LinkKey, call_soon, other_end
 from .messages import BetweenPorts, Grant, Meet, Refuse, TensorHandle, Unlink, Want
 from .offers import Offers
-from .parts import check_fits, empty_like_part
+from .parts import check_device, check_fits, empty_like_part
 from .rendezvous import ControlStore
 from .switchboard import Switchboard
 from .tensors import Deadline, HandleGone, PeerLost, PortStats, SizeMismatch
-from .transfers import Landing, Sending
+from .transfers import Failure, Landing, Sending
 
 log = logging.getLogger(__name__)
 
@@ -83,10 +83,7 @@ class GlooPort:
         self._sweeping = self._loop.call_later(self._sweep_s, self._sweep)
 
     def offer(self, tensors: Sequence[Tensor]) -> TensorHandle:
-        here = self._network.device
-        for tensor in tensors:
-            if tensor.device.type != here.type:
-                raise ValueError(f"expected a tensor on {here}, got one on {tensor.device}")
+        check_device(tensors, self._network.device)
         return self._offers.add([tensor.detach().contiguous() for tensor in tensors])
 
     async def fetch(
@@ -97,20 +94,12 @@ class GlooPort:
     ) -> list[Tensor]:
         if into is not None:
             check_fits(handle, into)
+            check_device(into, self._network.device)
         if handle.owner == self.name:
             return self._own(handle, into)
-        targets = list(
-            into or (empty_like_part(part, self._network.device) for part in handle.parts)
-        )
-        try:
-            async with asyncio.timeout(deadline_s):
-                while not await self._pull(handle, targets, lent=into is not None):
-                    pass  # the link was closed as idle while we asked: ask on another
-        except TimeoutError as error:
-            expected = sum(part.bytes for part in handle.parts)
-            raise Deadline(
-                f"expected {expected} bytes from {handle.owner} within {deadline_s} s, got fewer"
-            ) from error
+        device = self._network.device
+        targets = list(into or (empty_like_part(part, device) for part in handle.parts))
+        await self._pull(handle, targets, deadline_s, lent=into is not None)
         return targets
 
     def release(self, handle: TensorHandle) -> None:
@@ -172,23 +161,45 @@ class GlooPort:
             target.copy_(tensor.view(target.shape))
         return list(into)
 
-    async def _pull(self, handle: TensorHandle, targets: list[Tensor], *, lent: bool) -> bool:
+    async def _pull(
+        self, handle: TensorHandle, targets: list[Tensor], deadline_s: float, *, lent: bool
+    ) -> None:
+        landing: Landing | None = None
+        failure: Failure | None = None
+        try:
+            async with asyncio.timeout(deadline_s):
+                while failure is None and (landing is None or not landing.granted):
+                    landing = await self._ask(handle, targets)
+                    failure = await landing.outcome()
+        except TimeoutError:
+            bytes = sum(part.bytes for part in handle.parts)
+            text = f"expected {bytes} bytes from {handle.owner} within {deadline_s} s, got fewer"
+            failure = Failure(Deadline, text)
+        except asyncio.CancelledError:
+            if landing is not None:
+                await self._arrivals.freed(landing, lent=lent)
+            raise
+        if failure is not None:
+            freed = landing is None or await self._arrivals.freed(landing, lent=lent)
+            raise failure.kind(failure.text, quarantined=not freed)
+
+    async def _ask(self, handle: TensorHandle, targets: list[Tensor]) -> Landing:
         if self._closed:
             raise PeerLost(f"expected an open port to fetch from {handle.owner}, got a closed one")
         link = await self._links.to_owner(handle.owner, handle.epoch)
         landing = Landing(link, targets, self._message_bytes)
-        id = self._arrivals.expect(landing)
+        self._arrivals.expect(landing)
         want = Want(
             source=self.epoch,
             target=handle.epoch,
             link=link.number,
-            id=id,
+            id=landing.id,
             handle=handle.id,
             bytes=tuple(part.bytes for part in handle.parts),
             message_bytes=self._message_bytes,
         )
         self._say(handle.owner, want)
-        return await self._arrivals.wait(id, landing, lent=lent)
+        return landing
 
     # The owner's side.
 

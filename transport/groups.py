@@ -37,7 +37,7 @@ class Network(Protocol):
 def network_for(device: str, host: str, stall_s: float) -> Network:
     where = torch.device(device)
     if where.type == "cuda":
-        return Nccl(where, stall_s)
+        return Nccl(torch.device("cuda", where.index or 0), stall_s)
     return Gloo(host, stall_s)
 
 

@@ -3,7 +3,7 @@
 What torch's gloo leaves to us, and how a link answers:
 - nothing stops a pending receive but its own timeout, so tensors travel as short messages, each
   waited for under `stall_s`; the wait that times out closes the socket, and with it every message
-  posted behind. So a frozen peer costs this thread `stall_s`, and a killed one nothing.
+  posted behind. So a frozen peer costs this thread `stall_s`; a killed one mostly nothing.
 - one late or failed wait leaves the two ends out of step: the link has ended for good.
 - a message of another size than the posted buffer kills the receiving process: both ends agree
   on bytes before a transfer is pushed, and push in the same order.
@@ -11,6 +11,7 @@ What torch's gloo leaves to us, and how a link answers:
 
 from __future__ import annotations
 
+import re
 from asyncio import AbstractEventLoop
 from collections import deque
 from collections.abc import Callable
@@ -159,7 +160,7 @@ class Link:
         try:
             group = self._network.connect(self.store, self.key.rank)
         except RuntimeError as error:
-            return _first_line(error)
+            return _reason(error)
         broken = True
         try:
             wire = Wire(self, group, self._network.device, self._stall_s)
@@ -171,7 +172,7 @@ class Link:
             broken = wire.messages > 0
             return self.dropped or "closed"
         except RuntimeError as error:  # torch raises nothing narrower
-            return self.dropped or _first_line(error)
+            return self.dropped or _reason(error)
         finally:
             self._network.dispose(group, broken)
 
@@ -194,8 +195,10 @@ class Link:
         wire.step()
 
 
-def _first_line(error: RuntimeError) -> str:
-    return str(error).partition("\n")[0]
+def _reason(error: RuntimeError) -> str:
+    """The first sentence, without the place in gloo's sources."""
+    line = str(error).partition("\n")[0].partition(". This is typically")[0]
+    return re.sub(r"\[/\S+:\d+\] ", "", line)
 
 
 def other_end(rank: Rank) -> Rank:

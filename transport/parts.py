@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -53,3 +53,10 @@ def check_fits(handle: TensorHandle, into: Sequence[Tensor]) -> None:
             raise SizeMismatch(
                 f"expected {part.bytes} bytes of {part.dtype}, got {got.bytes} of {got.dtype}"
             )
+
+
+def check_device(tensors: Iterable[Tensor], here: torch.device) -> None:
+    """Raises ValueError for a tensor that a port of this device cannot move."""
+    for tensor in tensors:
+        if tensor.device.type != here.type:
+            raise ValueError(f"expected a tensor on {here}, got one on {tensor.device}")

@@ -72,6 +72,7 @@ class Landing:
 
     def __init__(self, link: Link, targets: Sequence[Tensor], message_bytes: int) -> None:
         loop = asyncio.get_running_loop()
+        self.id = 0  # among the transfers of this port, once it is asked for
         self.link = link
         self.answered: asyncio.Future[Failure | None] = loop.create_future()
         self.landed: asyncio.Future[Failure | None] = loop.create_future()
@@ -90,6 +91,13 @@ class Landing:
         self._start = Lock()  # between abandoning and the first message posted
 
     # On the loop's thread.
+
+    async def outcome(self) -> Failure | None:
+        """None: all has landed; or nothing was granted, and it is to be asked for again."""
+        failure = await self.answered
+        if failure is None and self.granted:
+            failure = await self.landed
+        return failure
 
     def answer(self, granted: bool) -> None:
         if self.patience is not None:

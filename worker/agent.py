@@ -29,7 +29,7 @@ from ..transport.channels import Dealer, Sent
 from ..transport.gloo import GlooPort
 from ..transport.pictures import BadImage
 from .assembly import Stages, assemble
-from .encoding import Encoding, EncodeTask
+from .encoding import EncodeTask, Encoding
 from .engine import Broken, Engine, Result, Stepped
 from .options import WorkerOptions
 from .preprocessing import preprocess
@@ -63,6 +63,7 @@ class Agent:
         self._encodings: dict[str, tuple[int, say.TensorHandle | None]] = {}
         self._heard = self._loop.time()
         self._told_loading = 0.0
+        self._threads = 0  # as the controller said last
         self._ready = False
         self._over: asyncio.Future[str] = self._loop.create_future()
         self._on: dict[type, Callable[[Any], None]] = {
@@ -104,13 +105,14 @@ class Agent:
             self._over.set_result(reason)
 
     async def _close(self) -> None:
-        self._send(say.Bye())
+        """`Bye` is the last word: what is said behind it would come from a stranger."""
         self._pulling.clear()
         self._files.shutdown(wait=False, cancel_futures=True)
         if self._engine is not None:
             await asyncio.to_thread(self._engine.stop, ENGINE_STOP_S)
         if self._port is not None:
             await self._port.close()
+        self._send(say.Bye())
         self._dealer.close()
 
     # Speaking.
@@ -184,6 +186,8 @@ class Agent:
         except codec.BadFrame as error:
             log.warning("refused a message: %s", error)
             return
+        if self._over.done() and not isinstance(word, say.Relay):
+            return  # leaving: nothing is begun, only the links are still talked out of
         if isinstance(word, say.Encode):
             self._encode(word, frames[1:])
         else:
@@ -213,6 +217,7 @@ class Agent:
         self._end("")
 
     def _share(self, word: say.Share) -> None:
+        self._threads = word.threads
         if self._engine is not None:
             self._engine.call(partial(torch.set_num_threads, word.threads))
 
@@ -259,7 +264,7 @@ class Agent:
             return
         self._engine = Engine(made, self._report)
         self._engine.start()
-        self._engine.call(partial(torch.set_num_threads, part.threads))
+        self._engine.call(partial(torch.set_num_threads, self._threads or part.threads))
         self._pulling.engine = self._engine
         self._announce(made)
 

@@ -22,7 +22,7 @@ from ..transport.messages import Delta, Deltas, Row, Sampling, Span
 from . import text_work as text
 from .assembly import Stages
 from .blocks import NoRoom
-from .encoding import Encoding, EncodeTask
+from .encoding import EncodeTask, Encoding
 
 log = logging.getLogger(__name__)
 

@@ -13,6 +13,7 @@ import logging
 import os
 import signal
 import sys
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -55,10 +56,8 @@ async def _serve(options: WorkerOptions, device: torch.device) -> None:
 
 def tell(event: str, **fields: Any) -> None:
     """One JSON line for whoever started us, who may have gone."""
-    try:
+    with suppress(OSError):
         os.write(sys.stdout.fileno(), orjson.dumps({"event": event, **fields}) + b"\n")
-    except OSError:
-        pass
 
 
 def choose_device(name: str) -> torch.device:

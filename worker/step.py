@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence as Rows
 from dataclasses import dataclass
+from itertools import chain
 
 import torch
 from torch import Tensor
@@ -25,7 +26,7 @@ class Piece:
     start: int
     end: int
     slots: slice | Tensor  # of the tokens 0..end; a slice reads a view, a tensor gathers
-    mask: Tensor | None  # bool [rows, end]; None for a decode and a first chunk
+    mask: Tensor | None  # [rows, end], 0 or -inf; None for a decode and a first chunk
 
     @property
     def written(self) -> slice | Tensor:
@@ -66,21 +67,16 @@ class Step:
 def lay_out(batch: Rows[tuple[Sequence, int]], pool: KvPool) -> Step:
     """`batch`: (sequence, tokens to compute), decodes first; their blocks are there already."""
     pieces: list[Piece] = []
-    ids: list[int] = []
-    positions: list[int] = []
     for sequence, tokens in batch:
-        start, end = sequence.computed, sequence.computed + tokens
-        rows = slice(len(ids), len(ids) + tokens)
-        ids += sequence.tokens[start:end]
-        positions += range(start, end)
-        pieces.append(
-            Piece(sequence, rows, start, end, _slots(pool, sequence.id, end), _mask(start, end))
-        )
+        row = pieces[-1].rows.stop if pieces else 0
+        pieces.append(_piece(sequence, row, tokens, pool))
+    tokens_of = [piece.sequence.tokens[piece.start : piece.end] for piece in pieces]
+    positions = [range(piece.start, piece.end) for piece in pieces]
     decodes = sum(sequence.doing is Doing.DECODING for sequence, _ in batch)
     return Step(
         pool=pool,
-        ids=torch.tensor(ids, device=pool.device),
-        positions=torch.tensor([positions], device=pool.device),
+        ids=torch.tensor(list(chain.from_iterable(tokens_of)), device=pool.device),
+        positions=torch.tensor([list(chain.from_iterable(positions))], device=pool.device),
         pieces=pieces,
         decodes=decodes,
         decode_slots=torch.tensor(
@@ -93,6 +89,18 @@ def lay_out(batch: Rows[tuple[Sequence, int]], pool: KvPool) -> Step:
     )
 
 
+def _piece(sequence: Sequence, row: int, tokens: int, pool: KvPool) -> Piece:
+    start, end = sequence.computed, sequence.computed + tokens
+    return Piece(
+        sequence=sequence,
+        rows=slice(row, row + tokens),
+        start=start,
+        end=end,
+        slots=_slots(pool, sequence.id, end),
+        mask=_mask(start, end, pool.kv),
+    )
+
+
 def _slots(pool: KvPool, owner: str, end: int) -> slice | Tensor:
     runs = pool.slot_runs(owner, 0, end)
     return runs[0] if len(runs) == 1 else pool.slots(owner, 0, end)
@@ -102,11 +110,14 @@ def _last(slots: slice | Tensor) -> int:
     return slots.stop - 1 if isinstance(slots, slice) else int(slots[-1])
 
 
-def _mask(start: int, end: int) -> Tensor | None:
-    """Row i of a later chunk sees tokens 0..start + i; a first chunk is plainly causal."""
+def _mask(start: int, end: int, like: Tensor) -> Tensor | None:
+    """Row i of a later chunk sees tokens 0..start + i; a first chunk is plainly causal.
+
+    Numbers to add, not truth values: attention would turn those into numbers in every layer.
+    """
     if start == 0 or end - start == 1:
         return None
-    return torch.ones(end - start, end, dtype=torch.bool).tril(start)
+    return like.new_full((end - start, end), -torch.inf).triu_(start + 1)
 
 
 def _paging(pieces: Rows[Piece], pool: KvPool) -> Paging:

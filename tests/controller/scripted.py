@@ -110,6 +110,7 @@ class Client(Peer[say.ToClient]):
         super().__init__(endpoint, codec.to_client, queue=queue)
 
     def submit(self, request_id: str, text: str = "Hello", *images: bytes, **more: object) -> None:
+        parts: tuple[say.TextPart | say.ImagePart, ...]
         parts = (*(say.ImagePart(i) for i in range(len(images))), say.TextPart(text))
         sampling = say.Sampling(**more)  # type: ignore[arg-type]
         word = say.Submit(request_id, sampling, turns=(say.Turn("user", parts),))

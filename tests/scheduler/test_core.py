@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -57,8 +57,8 @@ Make = Callable[..., Hands]
 
 
 @pytest.fixture
-def make() -> Iterator[Make]:
-    yield lambda terms=TERMS, bind="first": Hands(Core(terms, bind))
+def make() -> Make:
+    return lambda terms=TERMS, bind="first": Hands(Core(terms, bind))
 
 
 def test_text_waits_for_a_worker_and_goes_through(make: Make) -> None:

@@ -1,4 +1,4 @@
-"""Thousands of random lives: nothing lost, nothing ended twice, nothing owned twice, never stuck."""
+"""Thousands of random lives: nothing is lost, ended twice or owned twice, and nothing is stuck."""
 
 from __future__ import annotations
 

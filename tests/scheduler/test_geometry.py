@@ -57,7 +57,7 @@ def geometry_of(folder: Path) -> Geometry:
     return geometry
 
 
-@pytest.fixture(params=CONFIGURATIONS.values(), ids=CONFIGURATIONS.keys(), scope="module")
+@pytest.fixture(params=CONFIGURATIONS.values(), ids=list(CONFIGURATIONS), scope="module")
 def llava(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_llava_onevision(tmp_path_factory.mktemp("llava"), **request.param)
 
@@ -111,7 +111,8 @@ class Packing:
         self.patches = (vision.image_size // vision.patch_size) ** 2
 
     def rows(self, tiles: int, width: int, height: int) -> int:
-        packed, _ = LlavaOnevisionModel.pack_image_features(
+        pack: Any = LlavaOnevisionModel.pack_image_features
+        packed, _ = pack(
             self,
             [torch.zeros(tiles, self.patches, 1)],
             [[height, width]],

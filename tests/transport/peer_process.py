@@ -14,6 +14,7 @@ import sys
 import time
 import zlib
 from collections.abc import Callable
+from functools import cache
 from typing import TypeVar
 
 import msgspec
@@ -117,9 +118,9 @@ def make(spec: Spec) -> Tensor:
     dtype = getattr(torch, spec.dtype)
     elements = torch.Size(spec.shape).numel()
     generator = torch.Generator().manual_seed(spec.seed)
-    block = torch.randint(0, 256, (1_000_003,), dtype=torch.uint8, generator=generator)
     count = elements * dtype.itemsize
-    raw = block.repeat(count // block.numel() + 1)[:count].clone()
+    block = torch.randint(0, 256, (min(count, 1_000_003),), dtype=torch.uint8, generator=generator)
+    raw = block.repeat(count // max(1, block.numel()) + 1)[:count].clone()
     return (raw & 1 if dtype is torch.bool else raw).view(dtype).reshape(spec.shape)
 
 
@@ -127,6 +128,11 @@ def digest(tensor: Tensor) -> Digest:
     raw = tensor.contiguous().reshape(-1).view(torch.uint8)
     name = str(tensor.dtype).removeprefix("torch.")
     return Digest(tuple(tensor.shape), name, zlib.crc32(raw.numpy().data))
+
+
+@cache
+def digest_of(spec: Spec) -> Digest:
+    return digest(make(spec))
 
 
 def counted() -> Counted:

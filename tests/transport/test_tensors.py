@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from modserve.transport.messages import TensorHandle
 from modserve.transport.tensors import HandleGone, SizeMismatch
 
-from .peer_process import Spec, digest, make
+from .peer_process import Spec, digest, digest_of, make
 from .peers import IMPLEMENTATIONS, Pair
 
 MIB = 1 << 20
@@ -35,7 +35,7 @@ def pair(request: pytest.FixtureRequest, runner: asyncio.Runner) -> Iterator[Pai
 
 
 async def there_and_back(pair: Pair, *specs: Spec) -> None:
-    expected = [digest(make(spec)) for spec in specs]
+    expected = [digest_of(spec) for spec in specs]
     theirs = await pair.there.offer(*specs)
     assert [digest(tensor) for tensor in await pair.here.fetch(theirs)] == expected
     ours = pair.here.offer([make(spec) for spec in specs])
@@ -88,7 +88,7 @@ def test_buffers_that_are_lent_are_filled_strided_ones_too(
         handle = await pair.there.offer(*specs)
         landed = await pair.here.fetch(handle, into)
         assert [id(tensor) for tensor in landed] == [id(tensor) for tensor in into]
-        assert [digest(tensor) for tensor in into] == [digest(make(spec)) for spec in specs]
+        assert [digest(tensor) for tensor in into] == [digest_of(spec) for spec in specs]
         assert not room[1][:, :10].any()
         assert not room[1][:, 40:].any()
 
@@ -111,7 +111,7 @@ def test_ones_own_handle_gives_the_tensors_themselves(runner: asyncio.Runner, pa
 def test_fifty_fetches_at_once_in_both_directions(runner: asyncio.Runner, pair: Pair) -> None:
     async def run() -> None:
         specs = [Spec((1 + 20_011 * (number % 7),), "int32", number) for number in range(50)]
-        expected = [[digest(make(spec))] for spec in specs]
+        expected = [[digest_of(spec)] for spec in specs]
         ours = [pair.here.offer([make(spec)]) for spec in specs]
         theirs = [await pair.there.offer(spec) for spec in specs]
         async with asyncio.TaskGroup() as fetches:

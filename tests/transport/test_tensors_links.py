@@ -18,7 +18,7 @@ from modserve.transport.groups import Gloo, Group
 from modserve.transport.messages import Part, TensorHandle
 from modserve.transport.tensors import Corrupted, Deadline, HandleGone, PeerLost
 
-from .peer_process import Faltering, Spec, digest, make, resident_bytes
+from .peer_process import Faltering, Spec, digest, digest_of, make, resident_bytes
 from .peers import Exchange, exchange
 
 MIB = 1 << 20
@@ -44,7 +44,7 @@ def unheard() -> TensorHandle:
 
 async def small_from(here: GlooPort, owner: GlooPort) -> None:
     (landed,) = await here.fetch(owner.offer([make(SMALL)]))
-    assert digest(landed) == digest(make(SMALL))
+    assert digest(landed) == digest_of(SMALL)
 
 
 def test_one_link_serves_every_fetch_of_its_direction() -> None:
@@ -154,7 +154,7 @@ def test_a_deadline_in_the_middle_leaves_the_others_alone() -> None:
         with pytest.raises(Deadline, match=r"within 0\.005 s"):
             await hurried
         (landed,) = await patient
-        assert digest(landed) == digest(make(LARGE))
+        assert digest(landed) == digest_of(LARGE)
         assert here.stats().failed_links == 0
 
     run(scenario)

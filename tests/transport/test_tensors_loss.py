@@ -15,7 +15,7 @@ from modserve.transport.gloo import GlooPort
 from modserve.transport.messages import TensorHandle
 from modserve.transport.tensors import HandleGone, PeerLost
 
-from .peer_process import Counted, Spec, counted, digest, make, resident_bytes
+from .peer_process import Counted, Spec, counted, digest, digest_of, make, resident_bytes
 from .peers import Exchange, RemotePeer, exchange, gloo_in_one_process
 
 MIB = 1 << 20
@@ -75,7 +75,7 @@ def test_a_consumer_outlives_its_owner(number: signal.Signals) -> None:
     async def run() -> None:
         async with exchange() as made:
             scene = Scene(made, await made.process("there"))
-            handle = await scene.there.offer(LARGE)
+            handle, small = await scene.there.offer(LARGE), await scene.there.offer(SMALL)
             await scene.there.falter(number, messages=100)
             await fetch_in_vain(scene, handle)
             async with asyncio.timeout(NOTICED_S):
@@ -83,8 +83,8 @@ def test_a_consumer_outlives_its_owner(number: signal.Signals) -> None:
             await scene.holds_nothing()
             if number == signal.SIGSTOP:
                 scene.there.process.send_signal(signal.SIGCONT)
-                (thawed,) = await scene.here.fetch(handle)
-                assert digest(thawed) == digest(make(LARGE))
+                (thawed,) = await scene.here.fetch(small)
+                assert digest(thawed) == digest_of(SMALL)
 
     asyncio.run(run())
 
@@ -123,7 +123,7 @@ def test_an_owner_outlives_its_consumer(number: signal.Signals) -> None:
                 with pytest.raises(PeerLost):
                     await fetching
                 thawed = await scene.there.fetch(scene.here.offer([make(SMALL)]))
-                assert thawed == [digest(make(SMALL))]
+                assert thawed == [digest_of(SMALL)]
             else:
                 with pytest.raises(asyncio.CancelledError):
                     await fetching
@@ -172,7 +172,7 @@ def test_a_peer_restarted_under_its_name_is_another() -> None:
             scene = Scene(made, await made.process("there"))
             old = await scene.there.offer(SMALL)
             mine = scene.here.offer([make(SMALL)])
-            assert await scene.there.fetch(mine) == [digest(make(SMALL))]
+            assert await scene.there.fetch(mine) == [digest_of(SMALL)]
             await scene.here.fetch(old)
             await scene.there.stop()
             again = await made.process("there")
@@ -180,8 +180,8 @@ def test_a_peer_restarted_under_its_name_is_another() -> None:
                 await scene.here.fetch(old)
             new = await again.offer(SMALL)
             assert new.epoch != old.epoch
-            assert [digest(each) for each in await scene.here.fetch(new)] == [digest(make(SMALL))]
-            assert await again.fetch(mine) == [digest(make(SMALL))]
+            assert [digest(each) for each in await scene.here.fetch(new)] == [digest_of(SMALL)]
+            assert await again.fetch(mine) == [digest_of(SMALL)]
             assert scene.here.stats().links == 2
 
     asyncio.run(run())

@@ -143,7 +143,7 @@ def plain(checkpoint: Checkpoint, pattern: Sequence[int], sizes: Sequence[Any]) 
 def llava(checkpoint: Checkpoint, pattern: Sequence[int], sizes: Sequence[tuple[int, int]]) -> Made:
     if not sizes:
         return plain(checkpoint, pattern, sizes)
-    processor = LlavaOnevisionImageProcessorPil.from_pretrained(checkpoint.folder)
+    processor: Any = LlavaOnevisionImageProcessorPil.from_pretrained(checkpoint.folder)
     inputs = processor(images=[[picture(*size) for size in sizes]], return_tensors="pt")
     count = torch.tensor([len(sizes)])
     with torch.no_grad():
@@ -172,7 +172,7 @@ def mllama(
     if not sizes:
         return plain(checkpoint, pattern, sizes)
     token = checkpoint.config.image_token_index
-    processor = MllamaImageProcessorPil.from_pretrained(checkpoint.folder)
+    processor: Any = MllamaImageProcessorPil.from_pretrained(checkpoint.folder)
     inputs = processor(images=[[picture(*size) for size in sizes]], return_tensors="pt")
     ids, spans = expand(pattern, token, [1] * len(sizes))
     tiles = inputs["num_tiles"]

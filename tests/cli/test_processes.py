@@ -1,0 +1,234 @@
+"""msctl against a real controller and real workers, as a user types it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import orjson
+import pytest
+
+from modserve.cli.demo import PICTURES, REQUESTS
+
+pytestmark = pytest.mark.slow
+MSCTL = (sys.executable, "-m", "modserve.cli.main")
+DEADLINE_S = 120.0
+
+
+class Shell:
+    """A user's shell: one state folder, one controller."""
+
+    def __init__(self, home: Path) -> None:
+        self.env = {**os.environ, "XDG_STATE_HOME": str(home), "OMP_NUM_THREADS": "1"}
+        self.env.pop("MODSERVE_CONTROLLER", None)
+
+    def start(self, *line: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            (*MSCTL, *line),
+            env=self.env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *line: str) -> tuple[int, str, str]:
+        done = subprocess.run(
+            (*MSCTL, *line), env=self.env, capture_output=True, text=True, timeout=DEADLINE_S
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    def fails(self, *line: str) -> str:
+        code, out, complaint = self.run(*line)
+        assert (code, out) == (1, ""), complaint
+        assert "Traceback" not in complaint
+        return complaint.splitlines()[-1]
+
+    def controller(self) -> subprocess.Popen[str]:
+        """Started, and meant by the commands that follow."""
+        process = self.start("start-controller", "--model", "tiny", "--bind", "tcp://127.0.0.1:0")
+        assert process.stdout is not None
+        word, endpoint = process.stdout.readline().split()
+        assert word == "ready"
+        self.env["MODSERVE_CONTROLLER"] = endpoint
+        return process
+
+    def worker(self, *line: str) -> tuple[str, int, Path]:
+        code, out, complaint = self.run("add-worker", *line)
+        assert code == 0, complaint
+        told = re.fullmatch(r"worker (\S+) pid (\d+) log (\S+)\n", out)
+        assert told is not None, out
+        return told[1], int(told[2]), Path(told[3])
+
+
+def finished(process: subprocess.Popen[str]) -> int:
+    process.communicate(timeout=30)
+    return process.returncode
+
+
+def gone(pid: int) -> bool:
+    """Within the deadline: a detached worker is nobody's child here, so it cannot be waited for."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+                return True
+        except FileNotFoundError:
+            return True
+        time.sleep(0.02)
+    return False
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+    """With a controller and one worker that does everything."""
+    shell = Shell(tmp_path_factory.mktemp("home"))
+    process = shell.controller()
+    shell.worker("--stage", "all")
+    yield shell
+    assert shell.run("stop")[0] == 0
+    assert finished(process) == 0
+
+
+def test_generate_streams_a_text_and_json_tells_the_same(shell: Shell) -> None:
+    line = ("generate", "What is this?", "--image", str(PICTURES / "seven.png"))
+    code, text, complaint = shell.run(*line)
+    assert (code, complaint) == (0, "")
+    code, body, _ = shell.run(*line, "--json")
+    shown = orjson.loads(body)
+    assert code == 0
+    assert shown["text"] + "\n" == text
+    assert shown["usage"]["completion_tokens"] == len(shown["token_ids"])
+    assert shown["usage"]["image_tokens"] > 0
+    assert set(shown) == {"text", "token_ids", "finish_reason", "usage", "timing", "request_id"}
+
+
+def test_a_picture_that_is_none_is_a_sentence(shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "note.png").write_text("not a picture")
+    complaint = shell.fails("generate", "What?", "--image", str(tmp_path / "note.png"))
+    assert complaint.startswith("msctl: ")
+
+
+def test_status_lists_the_worker(shell: Shell) -> None:
+    code, body, _ = shell.run("status", "--json")
+    report = orjson.loads(body)
+    assert code == 0
+    assert report["controller"]["endpoint"] == shell.env["MODSERVE_CONTROLLER"]
+    (worker,) = report["workers"]
+    assert (worker["name"], worker["state"]) == ("all-0", "ready")
+    code, shown, _ = shell.run("status")
+    assert code == 0
+    assert "all-0" in shown
+
+
+def test_a_port_in_use_is_a_sentence(shell: Shell) -> None:
+    bind = shell.env["MODSERVE_CONTROLLER"]
+    complaint = shell.fails("start-controller", "--model", "tiny", "--bind", bind)
+    assert f"cannot bind {bind}" in complaint
+
+
+def test_an_unknown_worker_is_a_sentence(shell: Shell) -> None:
+    assert "(all-0), got nobody" in shell.fails("remove-worker", "nobody")
+
+
+def test_a_gpu_that_is_not_there_is_a_sentence(shell: Shell) -> None:
+    complaint = shell.fails("add-worker", "--stage", "all", "--gpu", "4096")
+    assert re.search(r"expected one of the \d+ GPUs of this host, got cuda:4096", complaint)
+
+
+def test_a_name_that_is_taken_is_a_sentence(shell: Shell) -> None:
+    complaint = shell.fails("add-worker", "--stage", "all", "--name", "all-0")
+    assert "expected a free name, got all-0" in complaint
+
+
+def test_without_the_token_nothing_is_stopped(shell: Shell, tmp_path: Path) -> None:
+    stranger = Shell(tmp_path)
+    stranger.env["MODSERVE_CONTROLLER"] = shell.env["MODSERVE_CONTROLLER"]
+    assert "expected the token of" in stranger.fails("stop")
+    assert "expected the token of" in stranger.fails("add-worker", "--stage", "all")
+
+
+def test_a_worker_comes_and_goes(shell: Shell) -> None:
+    name, pid, log = shell.worker("--stage", "encode", "--name", "eye", "--threads", "1")
+    assert name == "eye"
+    assert log.exists()
+    assert shell.run("remove-worker", "eye")[0] == 0
+    assert gone(pid)
+    assert "eye" not in shell.run("status")[1]
+
+
+def test_ctrl_c_while_loading_stops_the_worker(shell: Shell) -> None:
+    line = ("add-worker", "--stage", "all", "--name", "brief")
+    with shell.start(*line) as process:
+        deadline = time.monotonic() + 30
+        while not (pids := children(process.pid)) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        assert finished(process) == 130
+    assert gone(pids[0])
+
+
+def children(pid: int) -> list[int]:
+    """Worker processes that `pid` started."""
+    task = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(child) for child in task.read_text().split()] if task.exists() else []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_controller_and_its_workers(tmp_path: Path, number: int) -> None:
+    shell = Shell(tmp_path)
+    process = shell.controller()
+    _, pid, _ = shell.worker("--stage", "encode")
+    process.send_signal(number)
+    assert finished(process) == 0
+    assert gone(pid)
+
+
+def test_a_worker_in_the_foreground_stays_until_it_is_told(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    controller = shell.controller()
+    with shell.start("add-worker", "--stage", "encode", "--foreground", "--json") as worker:
+        assert worker.stdout is not None
+        joined = orjson.loads(worker.stdout.readline())
+        assert joined["name"] == "encode-0"
+        worker.send_signal(signal.SIGTERM)
+        assert finished(worker) == 0
+    assert gone(joined["pid"])
+    assert shell.run("stop")[0] == 0
+    assert finished(controller) == 0
+
+
+def test_stop_leaves_the_address_free(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    first = shell.controller()
+    assert shell.run("stop", "--drain")[0] == 0
+    bind = shell.env["MODSERVE_CONTROLLER"]
+    second = shell.start("start-controller", "--model", "tiny", "--bind", bind)
+    assert second.stdout is not None
+    assert second.stdout.readline() == f"ready {bind}\n"
+    assert shell.run("stop")[0] == 0
+    assert (finished(first), finished(second)) == (0, 0)
+
+
+def test_the_demo_gives_right_answers_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    shell.env["TMPDIR"] = str(tmp_path)
+    code, shown, complaint = shell.run("demo")
+    assert code == 0, shown + complaint
+    assert f"{len(REQUESTS)} of {len(REQUESTS)} answers are right" in shown
+    for pid in re.findall(r"pid (\d+)", shown):
+        assert gone(int(pid))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_the_demo_expects_is_what_the_examples_promise() -> None:
+    listed = (PICTURES / "README.md").read_text()
+    for asked in REQUESTS:
+        if asked.images:
+            row = f"| {' '.join(asked.images)} | {asked.question} | {asked.answer} |"
+            assert row in listed
