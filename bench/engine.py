@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import gc
-import importlib
 import os
 import sys
 import tempfile
@@ -21,16 +20,25 @@ import torch
 import transformers
 from rich.console import Console
 
-from modserve.bench import checkpoint, machine
+from modserve.bench import (
+    checkpoint,
+    computing,
+    machine,
+    overhead,
+    serving,
+    throughput,
+    tracing,
+    transferring,
+)
 from modserve.bench.options import Options
 from modserve.bench.report import Part, Report, show
 
-PARTS = {  # name: (module, title); in this order
-    "compute": ("computing", "Prefill and encode"),
-    "decode": ("throughput", "Output tokens per second of the engine"),
-    "overhead": ("overhead", "Controller overhead"),
-    "transfer": ("transferring", "Tensor transfer between two processes"),
-    "serve": ("serving", "The served system: start-up, and time to first token"),
+PARTS = {  # in this order
+    "compute": ("Prefill and encode", computing.measure),
+    "decode": ("Output tokens per second of the engine", throughput.measure),
+    "overhead": ("Controller overhead", overhead.measure),
+    "transfer": ("Tensor transfer between two processes", transferring.measure),
+    "serve": ("The served system: start-up, and time to first token", serving.measure),
 }
 
 
@@ -42,13 +50,13 @@ def main() -> int:
         folder = options.checkpoint or checkpoint.make(Path(home), small=options.small)
         told = Options(folder, options.threads, options.quick)
         if options.trace:
-            importlib.import_module("modserve.bench.tracing").trace(told)
+            tracing.trace(told)
             return 0
         return _run(options, told)
 
 
 def _run(options: argparse.Namespace, told: Options) -> int:
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 110)
     about = machine.describe()
     console.print(
         f"{about.cpu}, {about.cores} cores, {about.threads} threads; torch {about.torch} "
@@ -56,9 +64,9 @@ def _run(options: argparse.Namespace, told: Options) -> int:
     )
     parts: dict[str, Part] = {}
     for name in options.only:
-        module, title = PARTS[name]
+        title, measure = PARTS[name]
         begun = time.monotonic()
-        figures = importlib.import_module(f"modserve.bench.{module}").measure(told)
+        figures = measure(told)
         parts[name] = Part(title, time.monotonic() - begun, figures)
         show(parts[name], console)
         gc.collect()  # a part's models go before the next one's come

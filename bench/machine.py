@@ -44,7 +44,7 @@ def describe() -> Machine:
         threads=torch.get_num_threads(),
         memory_gb=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9,
         python=platform.python_version(),
-        torch=torch.__version__,
+        torch=str(torch.__version__),
         transformers=transformers.__version__,
         blas=_blas(),
         cuda=(torch.version.cuda or "") if cuda else "",
@@ -90,7 +90,9 @@ def _square_rate(side: int, device: torch.device, dtype: torch.dtype) -> float:
     left, right = torch.randn(2, side, side, device=device).to(dtype)
     out = torch.empty_like(left)
     repeats = max(2, 4096 // side)
-    return float(2 * side**3 / best(partial(torch.mm, left, right, out=out), device, repeats=repeats))
+    return float(
+        2 * side**3 / best(partial(torch.mm, left, right, out=out), device, repeats=repeats)
+    )
 
 
 def _cpu() -> str:
@@ -106,14 +108,14 @@ def _blas() -> str:
     shown = torch.__config__.show()
     blas = re.search(r"BLAS_INFO=(\w+)", shown)
     onednn = re.search(r"Intel\(R\) MKL-DNN (v[\d.]+)", shown)
-    return ", ".join(
-        [blas[1] if blas else "unknown", *([f"oneDNN {onednn[1]}"] if onednn else [])]
-    )
+    return ", ".join([blas[1] if blas else "unknown", *([f"oneDNN {onednn[1]}"] if onednn else [])])
 
 
 def _driver() -> str:
     try:
-        found = re.search(r"Module\s+(?:for \S+\s+)?([\d.]+)", Path("/proc/driver/nvidia/version").read_text())
+        found = re.search(
+            r"Module\s+(?:for \S+\s+)?([\d.]+)", Path("/proc/driver/nvidia/version").read_text()
+        )
     except OSError:
         found = None
     return found[1] if found else "unknown"

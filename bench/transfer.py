@@ -28,7 +28,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
-from torch.distributed import FileStore
+from torch.distributed import FileStore  # type: ignore[attr-defined]  # its stubs forget it
 
 from modserve.transport.gloo import GlooPort
 from modserve.transport.groups import Gloo, Group

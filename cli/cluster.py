@@ -58,25 +58,30 @@ class Cluster:
     def pid(self) -> int:
         return self._controller.pid
 
-    def launch(self, stage: str) -> Launch:
-        """Start a worker of one stage; `joined` of what is returned waits for it."""
+    def launch(self, *stages: str, threads: int = 0) -> Launch:
+        """Start a worker of these stages; `wait_for` waits until it has joined."""
         folder = StateFolder.of(self.endpoint)
         options = {
             "controller": self.endpoint,
-            "stages": [stage],
+            "stages": stages,
             "device": "auto",
+            "threads": threads,
             "token": folder.token(),
         }
-        launch = Launch(options, folder.log(stage), detached=True)
+        launch = Launch(options, folder.log("-".join(stages)), detached=True)
         self._launches.append(launch)
         return launch
 
     def _start(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-P", "-m", "modserve.cli.main", "start-controller"]
+        command = [sys.executable, "-P", "-m", "modserve.cli.leash", "start-controller"]
         command += ["--model", self._model, "--bind", "tcp://127.0.0.1:0"]
         with (self._home / "controller.log").open("wb") as log:
             return subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=log, start_new_session=True
+                command,
+                stdin=subprocess.PIPE,  # the leash: if we are killed, it and its workers end
+                stdout=subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,
             )
 
     def _ready(self) -> str:
@@ -111,3 +116,5 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait(GRACE_S)
     process.kill()
     process.wait()
+    assert process.stdin is not None
+    process.stdin.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 
@@ -21,9 +20,6 @@ def run(arguments: list[str]) -> int:
     try:
         code = build()(args=arguments or ["--help"], prog_name="msctl", standalone_mode=False)
         return code if isinstance(code, int) else 0
-    except BrokenPipeError:  # whoever read our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     except Exception as error:  # the user's border: a sentence, never a traceback
         complain(f"msctl: {_sentence(error)}")
         return getattr(error, "exit_code", 1)

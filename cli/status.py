@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..client import Client
+from ..scheduler.stage import Stage
 from ..transport.state import StateFolder
 from .options import DEFAULT_ENDPOINT, Controller, Json
 from .printing import console, print_json
@@ -69,7 +70,7 @@ def _row(worker: Mapping[str, Any]) -> list[str | Text]:
         state = f"loading {worker['loaded']:.0%}"
     return [
         worker["name"],
-        ",".join(stages),
+        ",".join(stage for stage in Stage if stage in stages),
         Text(state, STATES.get(worker["state"], "")),
         worker["device"],
         str(worker["pid"]),

@@ -31,7 +31,7 @@ from .errors import (
 from .reception import Reception
 
 TICK_S = 0.25
-GREET_AGAIN_S = 1.0  # of silence, and between one Greet and the next
+GREET_TICKS = 4  # of silence before another Greet
 MESSAGE_ROOM = 1 << 20  # bytes of a Submit beside its images that every controller takes
 
 
@@ -52,7 +52,7 @@ class Connection:
         self._asked = 0
         self._greeting: asyncio.Future[say.Greeting] = self._loop.create_future()
         self._fingerprint: str | None = None
-        self._heard_at = self._greeted_at = 0.0
+        self._quiet_ticks = 0  # counted, not timed: a loop that was held up has heard nothing
         self._in_doubt = True  # whether the controller knows the open requests
         self._timer: asyncio.TimerHandle | None = None
         self._on: dict[type, Callable[[Any], None]] = {
@@ -125,10 +125,9 @@ class Connection:
 
     def _say(self, word: say.FromClient, *frames: Any) -> None:
         if self._dealer.send(codec.encode(word), *frames) is not Sent.OK:
-            self._fail(ControllerUnreachable(self.endpoint, self._silence()))
+            self._fail(ControllerUnreachable(self.endpoint, self._silence_s))
 
     def _greet(self) -> None:
-        self._greeted_at = self._loop.time()
         self._say(say.Greet(say.PROTOCOL))
 
     def _submit(self, reception: Reception) -> None:
@@ -149,7 +148,7 @@ class Connection:
     # Hearing.
 
     def _hear(self, frames: Sequence[Any]) -> None:
-        self._heard_at = self._loop.time()
+        self._quiet_ticks = 0
         try:
             word = codec.to_client(frames[0].buffer)
         except codec.BadFrame as error:
@@ -214,25 +213,26 @@ class Connection:
         """Begin to measure silence, unless that is going on."""
         if self._timer is not None:
             return
-        self._heard_at = self._loop.time()
+        self._quiet_ticks = 0
         if self._greeting.done() and self._greeting.exception():
             self._greeting = self._loop.create_future()
         if not self._greeting.done():
             self._greet()
         self._timer = self._loop.call_later(TICK_S, self._tick)
 
-    def _silence(self) -> float:
-        return self._loop.time() - self._heard_at
+    @property
+    def _silence_s(self) -> float:
+        return self._quiet_ticks * TICK_S
 
     def _tick(self) -> None:
         self._timer = None
         if self._greeting.done() and not self._open:
             return  # nothing is waited for that would be heard
-        silence = self._silence()
-        if silence >= self._timeout_s:
+        self._quiet_ticks += 1
+        if self._silence_s >= self._timeout_s:
             self._fail(ControllerUnreachable(self.endpoint, self._timeout_s))
             return
-        if silence >= GREET_AGAIN_S and self._loop.time() - self._greeted_at >= GREET_AGAIN_S:
+        if self._quiet_ticks % GREET_TICKS == 0:
             self._in_doubt = True
             self._greet()
         self._end_overdue()

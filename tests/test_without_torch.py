@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("scheduler", "controller", "client", "cli")
 OF_TRANSPORT = (  # the rest of the folder moves tensors
@@ -102,7 +104,6 @@ def test_importing_torch_would_be_noticed(environment: dict[str, str]) -> None:
         run(environment, "-c", IMPORT_ALL, "modserve.worker.engine")
 
 
-@pytest.mark.slow
 def test_a_controller_prepares_a_request_with_an_image_without_torch(
     environment: dict[str, str],
 ) -> None:

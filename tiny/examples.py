@@ -17,12 +17,9 @@ WHITE, BLACK, NIGHT = (255, 255, 255), (0, 0, 0), (18, 20, 40)
 
 
 def main() -> None:
-    for name, digit, ink, paper in (
-        ("seven.png", 7, WHITE, BLACK),
-        ("three.jpg", 3, BLACK, WHITE),
-        ("also-seven.jpg", 7, (20, 30, 110), (250, 246, 235)),
-    ):
-        save(digit_image(digit, ink, paper, which=len(name)), name)
+    save(digit_image(7, 3, WHITE, BLACK), "seven.png")
+    save(digit_image(3, 0, BLACK, WHITE), "three.jpg")
+    save(digit_image(7, 16, (20, 30, 110), (250, 246, 235)), "also-seven.jpg")
     save(scene_image(SHAPES, (640, 480), WHITE), "shapes.png")
     save(scene_image(CIRCLES, (480, 480), NIGHT), "circles.jpg")
 
@@ -45,7 +42,7 @@ CIRCLES = Scene(
 )
 
 
-def digit_image(digit: int, ink: Colour, paper: Colour, which: int) -> Image.Image:
+def digit_image(digit: int, which: int, ink: Colour, paper: Colour) -> Image.Image:
     """The `which`-th held-out scan of a digit, on a 224-pixel canvas with a margin."""
     scan = [scan for scan in digits.scans(held_out=True) if scan.digit == digit][which]
     mask = Image.fromarray((scan.ink * 255).astype("uint8"))

@@ -26,6 +26,7 @@ from ..scheduler.stage import stages_of
 from ..transport import codec
 from ..transport import messages as say
 from ..transport.channels import Dealer, Sent
+from ..transport.checkpoint import BadCheckpoint
 from ..transport.gloo import GlooPort
 from ..transport.pictures import BadImage
 from .assembly import Stages, assemble
@@ -34,7 +35,6 @@ from .engine import Broken, Engine, Result, Stepped
 from .options import WorkerOptions
 from .preprocessing import preprocess
 from .pulling import Pulling
-from .weights import BadCheckpoint
 
 log = logging.getLogger(__name__)
 

@@ -55,7 +55,8 @@ def assemble(
     facts = read_facts(folder)
     wanted = frozenset(str(stage) for stage in stages)
     loaded = load(folder, wanted, device=device, dtype=part.dtype, progress=progress)
-    text = _text_stage(loaded, folder, facts, part) if stages & TEXT else None
+    decodes = Stage.DECODE in stages
+    text = _text_stage(loaded, folder, facts, part, decodes) if stages & TEXT else None
     encode = None
     if loaded.vision is not None:
         encode = EncodeStage(loaded.vision, part.step_image_tokens)
@@ -73,7 +74,9 @@ def assemble(
     return made
 
 
-def _text_stage(loaded: Loaded, folder: Path, facts: ModelFacts, part: Welcome) -> TextStage:
+def _text_stage(
+    loaded: Loaded, folder: Path, facts: ModelFacts, part: Welcome, decodes: bool
+) -> TextStage:
     assert loaded.text is not None
     assert loaded.lm_head is not None
     half = _text_half(loaded)
@@ -95,6 +98,7 @@ def _text_stage(loaded: Loaded, folder: Path, facts: ModelFacts, part: Welcome) 
         Tokenizer.from_file(str(folder / "tokenizer.json")),
         eos_ids=facts.eos_ids,
         step_tokens=part.step_tokens,
+        decodes=decodes,
     )
 
 

@@ -124,12 +124,22 @@ class Engine:
 
     def _serve(self) -> None:
         with torch.inference_mode():
-            busy = False
-            while self._take_calls(wait=not busy):
-                begun = time.perf_counter()
-                busy = self._step()
-                self._busy_s += time.perf_counter() - begun if busy else 0.0
+            busy, going = False, True
+            while going:
+                try:
+                    going = self._take_calls(wait=not busy)
+                    busy = going and self._step()
+                except Exception as error:  # the border of a step: its runs fail, the worker not
+                    log.exception("a step failed")
+                    busy = False
+                    self._break(f"a step failed: {error}")
                 self._feel_pulse()
+
+    def _break(self, reason: str) -> None:
+        broken = [(name, run.task.run) for name, run in self._runs.items()]
+        for name in list(self._runs):
+            self.drop(name)
+        self.report(Broken(broken, reason))
 
     def _take_calls(self, *, wait: bool) -> bool:
         """Run what was asked; False at the end. Waits for the first call if there is no work."""
@@ -145,29 +155,22 @@ class Engine:
 
     def _step(self) -> bool:
         """One text step and one encode batch; whether there was anything to do."""
+        begun = time.perf_counter()
         worked = self._text_step() if self.stages.text is not None and self._runs else False
         if self.stages.encode is not None and len(self.stages.encode):
             for encoding in self.stages.encode.step():
                 self.report(encoding)
             worked = True
+        self._busy_s += time.perf_counter() - begun if worked else 0.0
         return worked
 
     def _text_step(self) -> bool:
         stage = self.stages.text
         assert stage is not None
-        try:
-            result = stage.step()
-            stepped = self._told(result)
-        except Exception as error:  # the border of a step: its requests fail, the worker lives on
-            log.exception("a text step failed")
-            broken = [(name, run.task.run) for name, run in self._runs.items()]
-            for name in list(self._runs):
-                self.drop(name)
-            self.report(Broken(broken, f"a step failed: {error}"))
-            return True
+        result = stage.step()
         if result.idle:
             return False
-        self.report(stepped)
+        self.report(self._told(result))
         return True
 
     def _told(self, result: text.StepResult) -> Stepped:

@@ -40,10 +40,13 @@ class TextStage:
         *,
         eos_ids: frozenset[int],
         step_tokens: int = 512,
+        decodes: bool = True,
     ) -> None:
+        """`decodes`: False on a worker that only prefills, which then keeps no packed weights."""
+        if decodes:
+            pack(half.text)
         self.half = half
-        pack(half.text)
-        self.lm_head = pack(lm_head)
+        self.lm_head = pack(lm_head) if decodes else lm_head
         self.pool = pool
         self.tokenizer = tokenizer
         self.eos_ids = eos_ids

@@ -24,12 +24,11 @@ from transformers.models.mllama.image_processing_pil_mllama import MllamaImagePr
 from transformers.models.mllama.modeling_mllama import MllamaTextModel
 
 from ..scheduler.geometry.choosing import TEXT_ONLY
+from ..transport.checkpoint import BadCheckpoint, read_json
 from .families.llava_onevision_vision import LlavaOnevisionVision
 from .families.mllama_vision import MllamaVision
 from .families.vision import VisionHalf
-from .weights import BadCheckpoint, Progress, fill, locate, read_json
-
-__all__ = ["BadCheckpoint", "Loaded", "load"]
+from .weights import Progress, fill, locate
 
 VISION: dict[str, tuple[Any, Any]] = {  # family: (vision half, image processor)
     "llava_onevision": (LlavaOnevisionVision, LlavaOnevisionImageProcessorPil),

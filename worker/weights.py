@@ -6,7 +6,6 @@ the language model, nor the reverse. Nothing is unpickled: safetensors only.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -16,11 +15,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from ..transport.checkpoint import INDEX, SINGLE, BadCheckpoint, read_json
+
 Progress = Callable[[int, int], None]  # (bytes done, bytes in all)
 Source = tuple[Path, str]  # the file and the name in it
-
-INDEX = "model.safetensors.index.json"
-SINGLE = "model.safetensors"
 
 # Layouts differ by the transformers that saved them:
 #   the hub      language_model.model.…  vision_tower.vision_model.…        language_model.lm_head.…
@@ -34,10 +32,6 @@ RENAMES = (
     (re.compile(r"^language_model\.model\."), "language_model."),
     (re.compile(r"^vision_tower\.vision_model\."), "vision_tower."),
 )
-
-
-class BadCheckpoint(ValueError):
-    """The model folder cannot be served; the text is one sentence for the person who named it."""
 
 
 def locate(folder: Path, *, text_only: bool) -> dict[str, Source]:
@@ -142,15 +136,3 @@ def tensor_of(file: Any, path: Path, key: str) -> Tensor:
     except SafetensorError as error:
         raise BadCheckpoint(f"expected {key} in {path}, got {error}") from error
     return tensor
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_bytes())
-    except FileNotFoundError as error:
-        raise BadCheckpoint(f"expected a file at {path}, got none") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise BadCheckpoint(f"expected JSON in {path}, got {error}") from error
-    if not isinstance(content, dict):
-        raise BadCheckpoint(f"expected a JSON object in {path}, got {type(content).__name__}")
-    return content

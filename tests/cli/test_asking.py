@@ -178,7 +178,7 @@ def test_status_shows_workers_queues_memory_and_rates(capsys: pytest.CaptureFixt
     assert "state " in lines[2]
     assert "encode-0 encode ready cpu 41 - 729 img - 3 MiB/512 MiB 1234 img/s 25% 400 MiB" in lines
     assert (
-        "text-0 decode,prefill loading 40% cpu 41 3 + 2 0 tok 17/2048 - 0 tok/s 25% 400 MiB"
+        "text-0 prefill,decode loading 40% cpu 41 3 + 2 0 tok 17/2048 - 0 tok/s 25% 400 MiB"
         in lines
     )
     assert "requests open 5 (decoding 3, queued 2)" in lines

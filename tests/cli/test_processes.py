@@ -59,7 +59,7 @@ class Shell:
         return process
 
     def worker(self, *line: str) -> tuple[str, int, Path]:
-        code, out, complaint = self.run("add-worker", *line)
+        code, out, complaint = self.run("add-worker", "--threads", "1", *line)
         assert code == 0, complaint
         told = re.fullmatch(r"worker (\S+) pid (\d+) log (\S+)\n", out)
         assert told is not None, out
@@ -154,7 +154,7 @@ def test_without_the_token_nothing_is_stopped(shell: Shell, tmp_path: Path) -> N
 
 
 def test_a_worker_comes_and_goes(shell: Shell) -> None:
-    name, pid, log = shell.worker("--stage", "encode", "--name", "eye", "--threads", "1")
+    name, pid, log = shell.worker("--stage", "encode", "--name", "eye")
     assert name == "eye"
     assert log.exists()
     assert shell.run("remove-worker", "eye")[0] == 0
@@ -224,6 +224,19 @@ def test_the_demo_gives_right_answers_and_leaves_nothing_behind(tmp_path: Path) 
     for pid in re.findall(r"pid (\d+)", shown):
         assert gone(int(pid))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_demo_that_is_killed_leaves_no_process_behind(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    shell.env["TMPDIR"] = str(tmp_path)
+    with shell.start("demo") as process:
+        assert process.stdout is not None
+        pids: list[str] = []
+        while len(pids) < 2:  # the controller's and a worker's
+            pids += re.findall(r"pid (\d+)", process.stdout.readline())
+        process.kill()
+        finished(process)
+    assert all(gone(int(pid)) for pid in pids)
 
 
 def test_what_the_demo_expects_is_what_the_examples_promise() -> None:

@@ -285,17 +285,18 @@ def test_a_ping_is_answered() -> None:
 
 def test_nobody_there_is_told_after_the_deadline(free_endpoint: str) -> None:
     async def body() -> None:
-        client = AsyncClient(free_endpoint, timeout_s=0.6)
+        client = AsyncClient(free_endpoint, timeout_s=0.75)
         loop = asyncio.get_running_loop()
         begun = loop.time()
         with pytest.raises(
-            ControllerUnreachable, match=r"expected a controller at tcp://.* 0\.6 s"
+            ControllerUnreachable, match=r"expected a controller at tcp://.* 0\.75 s"
         ):
             await client.generate("Hi")
         with pytest.raises(ControllerUnreachable):
             async with client:
                 pass
-        assert loop.time() - begun < 5
+        assert loop.time() - begun < 10
+        await client.close()
 
     run(body())
 
@@ -306,9 +307,8 @@ def test_a_controller_that_starts_later_is_found(free_endpoint: str) -> None:
             client = AsyncClient(free_endpoint)
             asked = group.create_task(client.generate("Hi"))
             await asyncio.sleep(0)  # the request is under way before anybody is there
-            with scripted(greeting_then(hello_world), free_endpoint) as controller:
+            with scripted(greeting_then(hello_world), free_endpoint):
                 assert (await asked).text == "Hello world"
-                assert controller.count(say.Submit) == 1
             await client.close()
 
     run(body())
@@ -333,14 +333,30 @@ def test_a_restarted_controller_gets_the_open_request_again() -> None:
         stream = client.stream("Hi", temperature=1.0)
         assert (await anext(stream)).text == "Hel"
         await asyncio.to_thread(first.close)
-        with scripted(greeting_then(whole), first.endpoint) as second:
+        with scripted(greeting_then(whole), first.endpoint):
             answer = await stream.rest()
-            assert second.count(say.Submit) == 1
         await client.close()
         assert (answer.text, answer.token_ids) == ("Hello world", (7, 8, 9))
 
     run(body())
     assert seeds[0] == seeds[1] is not None
+
+
+def test_greetings_that_piled_up_send_a_request_once() -> None:
+    def several(controller: Scripted, identity: bytes, word: Any, frames: list[bytes]) -> None:
+        if isinstance(word, say.Greet):
+            controller.say(identity, *[GREETING] * 5)
+        else:
+            greeting_then(hello_world)(controller, identity, word, frames)
+
+    async def body() -> None:
+        with scripted(several) as controller:
+            async with AsyncClient(controller.endpoint) as client:
+                assert (await client.generate("Hi")).text == "Hello world"
+                await client.status()
+            assert controller.count(say.Submit) == 1
+
+    run(body())
 
 
 @pytest.mark.slow

@@ -14,13 +14,13 @@ from modserve.client import Answer, AsyncClient, AsyncStream
 from modserve.client.options import Options
 
 pytestmark = pytest.mark.slow
-LONG: Options = {"max_tokens": 150, "ignore_eos": True, "temperature": 1.0, "seed": 5}
+LONG: Options = {"max_tokens": 60, "ignore_eos": True, "temperature": 1.0, "seed": 5}
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
     with Cluster("tiny") as cluster:
-        wait_for(cluster.launch("all"))
+        wait_for(cluster.launch("all", threads=1))
         yield cluster
 
 
@@ -75,7 +75,7 @@ async def undisturbed(cluster: Cluster) -> Answer:
         return await client.generate("Tell me a story", **LONG)
 
 
-@pytest.mark.parametrize("after", [1, 40])
+@pytest.mark.parametrize("after", [1, 30])
 def test_a_cut_connection_changes_nothing_in_the_answer(cluster: Cluster, after: int) -> None:
     async def body() -> None:
         expected = await undisturbed(cluster)
@@ -94,7 +94,7 @@ def test_a_controller_that_was_frozen_for_a_while_goes_on(cluster: Cluster) -> N
         expected = await undisturbed(cluster)
         async with AsyncClient(cluster.endpoint) as client:
             stream = client.stream("Tell me a story", **LONG)
-            await tokens(stream, 20)
+            await tokens(stream, 10)
             os.kill(cluster.pid, signal.SIGSTOP)
             asyncio.get_running_loop().call_later(1.5, os.kill, cluster.pid, signal.SIGCONT)
             answer = await stream.rest()

@@ -46,17 +46,24 @@ class Cluster:
         """`options` as in ControllerOptions; `parts` over those above."""
         self._nursery = nursery
         parts = PARTS | options.pop("parts", {})
-        told = {"endpoint": "tcp://127.0.0.1:0", **options, "parts": parts, "model": str(model)}
-        self.controller = nursery.fork("controller", told, "controller")
+        self._options = {**options, "parts": parts, "model": str(model)}
         self.workers: dict[str, Process] = {}
+        self.endpoint = "tcp://127.0.0.1:0"
+        self.controller = self.restart()
+        self.endpoint = self.controller.out.split()[1]
+        self.token = StateFolder.of(self.endpoint).token()
+
+    def restart(self) -> Process:
+        """Start a controller at the address of the one before, which has ended."""
+        told = {**self._options, "endpoint": self.endpoint}
+        process = self.controller = self._nursery.fork("controller", told, "controller")
         wait_until(
-            lambda: "\n" in self.controller.out or self.controller.code is not None,
+            lambda: "\n" in process.out or process.code is not None,
             "the ready line of the controller",
             START_S,
         )
-        assert self.controller.code is None, self.controller.log
-        self.endpoint = self.controller.out.split()[1]
-        self.token = StateFolder.of(self.endpoint).token()
+        assert process.code is None, process.log
+        return process
 
     def begin(self, stages: str, name: str = "", **options: Any) -> Process:
         """Start a worker and do not wait for it."""
@@ -76,9 +83,10 @@ class Cluster:
         begun = [self.begin(stages) for stages in layout]
         names = []
         for process in begun:
-            name = process.event("ready", "error")["name"]
-            self.workers[name] = process
-            names.append(name)
+            told = process.event("ready", "error")
+            assert told["event"] == "ready", told["reason"]
+            self.workers[told["name"]] = process
+            names.append(told["name"])
         return names
 
     def client(self) -> AsyncClient:

@@ -11,6 +11,7 @@ its stdout, .log its stderr. When stdin closes, every child that is left is kill
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import json
 import logging
@@ -26,8 +27,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import modserve.worker.main
+from modserve.client import AsyncClient
 from modserve.controller.main import serve
 from modserve.controller.options import ControllerOptions, Limits, Parts
+
+PICTURE = Path(__file__).parents[2] / "examples" / "seven.png"
 
 
 def controller(options: dict[str, Any]) -> int:
@@ -43,7 +47,29 @@ def worker(options: dict[str, Any]) -> int:
     return modserve.worker.main.main()
 
 
-KINDS: dict[str, Callable[[dict[str, Any]], int]] = {"controller": controller, "worker": worker}
+def client(options: dict[str, Any]) -> int:
+    """Four long streams, one line of stdout for the first chunk of each, until it is killed."""
+
+    async def read(connection: AsyncClient) -> None:
+        async with connection.stream("Go on.", [PICTURE], max_tokens=options["tokens"]) as chunks:
+            await anext(chunks)
+            print("streaming", flush=True)
+            await chunks.rest()
+
+    async def body() -> None:
+        async with AsyncClient(options["endpoint"]) as connection, asyncio.TaskGroup() as group:
+            for _ in range(4):
+                group.create_task(read(connection))
+
+    asyncio.run(body())
+    return 0
+
+
+KINDS: dict[str, Callable[[dict[str, Any]], int]] = {
+    "controller": controller,
+    "worker": worker,
+    "client": client,
+}
 
 
 def be_born(kind: str, options: dict[str, Any], name: str) -> NoReturn:

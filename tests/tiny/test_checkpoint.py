@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 from transformers import LlavaOnevisionForConditionalGeneration, SiglipVisionModel
@@ -25,7 +27,7 @@ def test_any_text_is_encoded_and_decoded_unchanged(examinee: Examinee, text: str
 
 
 def test_a_string_and_a_list_of_parts_give_the_same_prompt(examinee: Examinee) -> None:
-    render = examinee.tokenizer.apply_chat_template
+    render: Any = examinee.tokenizer.apply_chat_template
     plain = [{"role": "user", "content": "Hello"}]
     parts = [{"role": "user", "content": [{"type": "text", "text": "Hello"}]}]
     assert render(plain, tokenize=False) == render(parts, tokenize=False)
@@ -38,9 +40,8 @@ def test_the_template_puts_images_first_and_knows_every_role(examinee: Examinee)
         {"role": "assistant", "content": "A star."},
         {"role": "user", "content": "Where?"},
     ]
-    rendered = examinee.tokenizer.apply_chat_template(
-        messages, tokenize=False, add_generation_prompt=True
-    )
+    render: Any = examinee.tokenizer.apply_chat_template
+    rendered = render(messages, tokenize=False, add_generation_prompt=True)
     assert rendered == (
         "<|im_start|>system \nBe brief.<|im_end|>"
         "<|im_start|>user <image>\nWhat?<|im_end|>"

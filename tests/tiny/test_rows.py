@@ -1,4 +1,5 @@
 import random
+from typing import Any, cast
 
 import pytest
 import torch
@@ -15,7 +16,11 @@ from modserve.tiny.verdicts import about_scenes
 
 def scene_lesson(rng: random.Random, images: int) -> Lesson:
     shown = tuple(scenes.draw_scene(rng, held_out=False) for _ in range(images))
-    ask = (lambda: about_scene(shown[0], rng)) if images == 1 else lambda: about_scenes(shown, rng)
+    ask = (
+        (lambda: about_scene(shown[0], rng))
+        if images == 1
+        else lambda: about_scenes(list(shown), rng)
+    )
     pictures = tuple(scenes.paint(scene, rng) for scene in shown)
     return Lesson(pictures, shown, tuple(ask() for _ in range(3)))
 
@@ -23,13 +28,14 @@ def scene_lesson(rng: random.Random, images: int) -> Lesson:
 def asked_alone(examinee: Examinee, lesson: Lesson) -> list[torch.Tensor]:
     """The loss of each token of each answer, through transformers' own forward."""
     looked = {}
+    tokenizer: Any = examinee.tokenizer
     if lesson.images:
         looked = dict(examinee.processor(images=[list(lesson.images)], return_tensors="pt"))
     losses = []
     for pair in lesson.pairs:
         content = [{"type": "image"}] * len(lesson.images)
         content += [{"type": "text", "text": pair.question}]
-        prompt = examinee.tokenizer.apply_chat_template(
+        prompt = tokenizer.apply_chat_template(
             [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
         )
         (prompt,) = examinee.expand([prompt], looked) if looked else (prompt,)
@@ -52,7 +58,7 @@ def test_questions_side_by_side_cost_what_they_cost_alone(
     rng = random.Random(5)
     lessons = [scene_lesson(rng, images) for images in (1, 2, 1, 1, 2)]
     lessons.append(Lesson((), (), tuple(chat.draw(rng) for _ in range(4))))
-    batch = Collator(examinee.tokenizer, layout.make_image_processor())(lessons, rng)
+    batch = Collator(cast(Any, examinee.tokenizer), layout.make_image_processor())(lessons, rng)
     together = Student(examinee.model).loss(batch, progress=1.0)
     alone = torch.cat([loss for lesson in lessons for loss in asked_alone(examinee, lesson)])
     torch.testing.assert_close(together, alone.mean(), atol=1e-4, rtol=1e-4)

@@ -11,8 +11,9 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 
-from modserve.worker.loading import BadCheckpoint, load
-from modserve.worker.weights import INDEX, SINGLE, one_name, read_json
+from modserve.transport.checkpoint import INDEX, SINGLE, BadCheckpoint, read_json
+from modserve.worker.loading import load
+from modserve.worker.weights import one_name
 
 from ..checkpoints import make_llama, make_llava_onevision, make_mllama, make_qwen2
 

@@ -14,9 +14,9 @@ from transformers import (
 )
 
 from modserve.scheduler.geometry.choosing import geometry_for
+from modserve.transport.checkpoint import read_json
 from modserve.worker.families.vision import VisionHalf
 from modserve.worker.loading import load
-from modserve.worker.weights import read_json
 
 from ..checkpoints import grid, make_llava_onevision, make_mllama
 

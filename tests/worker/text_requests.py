@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from PIL import Image
 from tokenizers import Tokenizer
+from tokenizers.models import BPE
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 from transformers.models.llava_onevision.image_processing_pil_llava_onevision import (
@@ -27,6 +28,7 @@ from transformers.models.mllama.processing_mllama import (
 )
 
 from modserve.transport.messages import Sampling
+from modserve.worker.emission import Emission
 from modserve.worker.families.decoder_text import DecoderText
 from modserve.worker.families.mllama_text import MllamaText
 from modserve.worker.families.text import TextHalf
@@ -263,3 +265,8 @@ def collect(result: StepResult, out: dict[str, list[int]]) -> None:
     for progress in result.progress:
         if progress.token_id is not None:
             out.setdefault(progress.request_id, []).append(progress.token_id)
+
+
+def silent_emission() -> Emission:
+    """For sequences that never emit."""
+    return Emission(Tokenizer(BPE()), Sampling(), frozenset())

@@ -1,0 +1,53 @@
+"""Tensors between two processes, beside raw gloo: bench/transfer.py in a process of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import msgspec
+
+from .options import Options
+from .report import Figure
+
+GOAL, GOAL_FROM = 0.80, 1_000_000  # bytes
+
+
+class Size(msgspec.Struct, frozen=True):
+    bytes: int
+    raw_mb_s: float
+    one_mb_s: float
+    eight_mb_s: float
+
+
+class Written(msgspec.Struct, frozen=True):
+    """Of what transfer.py writes, the part that is read here."""
+
+    sizes: dict[str, Size]
+
+
+def measure(options: Options) -> list[Figure]:
+    script = Path(__file__).with_name("transfer.py")
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "transfer.json"
+        command = [sys.executable, str(script), "--rounds", str(options.rounds(5))]
+        subprocess.run(
+            [*command, "--json", str(file)], check=True, stdout=subprocess.DEVNULL, timeout=600
+        )
+        written = msgspec.json.decode(file.read_bytes(), type=Written)
+    return [figure for name, size in written.sizes.items() for figure in _figures(name, size)]
+
+
+def _figures(name: str, size: Size) -> list[Figure]:
+    goal = GOAL if size.bytes >= GOAL_FROM else None
+    return [
+        Figure(
+            f"{name}, {how}", rate, "MB/s", "raw gloo", size.raw_mb_s, rate / size.raw_mb_s, goal
+        )
+        for how, rate in (
+            ("one after another", size.one_mb_s),
+            ("eight under way", size.eight_mb_s),
+        )
+    ]

@@ -1,0 +1,70 @@
+"""`kill -9` of a worker while sixteen requests are in flight: all end, with the same tokens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from .asking import run
+from .cluster import ENCODE_TEXT, SPLIT, Cluster
+from .conftest import Clusters
+from .crowds import Crowd, busy, crowd, gone, undisturbed
+from .references import Reference
+
+pytestmark = pytest.mark.slow
+
+
+async def _lose(cluster: Cluster, reference: Reference, stage: str, *, replace: bool) -> None:
+    """1. Sixteen requests without trouble. 2. The same again. 3. The victim has work, and where it
+    makes text somebody reads. 4. It is killed. 5. Perhaps another takes its place. 6. All end."""
+    victim = f"{stage}-0"
+    asks = crowd()
+    async with cluster.client() as client:
+        expected = await undisturbed(client, asks, reference)
+        async with Crowd(client, asks, reference) as flight:
+            if stage in ("decode", "text"):
+                await flight.streaming()
+            await busy(client, victim)
+            assert flight.open
+            await asyncio.to_thread(cluster.workers[victim].kill)
+            if replace:
+                await gone(cluster, client, victim)
+                await asyncio.to_thread(cluster.add, stage)
+            answers = await flight.answers()
+        assert [one.token_ids for one in answers] == expected
+        assert {one.finish_reason for one in answers} == {"length"}
+        if stage != "encode":
+            assert any(one.timing and one.timing.runs > 1 for one in answers)
+        if not replace:
+            await gone(cluster, client, victim)
+            await asyncio.to_thread(cluster.add, stage)
+
+
+@pytest.mark.parametrize("stage", ["encode", "prefill", "decode"])
+@pytest.mark.parametrize("checkpoint", ["llava", "mllama"])
+def test_another_worker_of_the_stage_takes_over(
+    clusters: Clusters, reference_of: Callable[[str], Reference], checkpoint: str, stage: str
+) -> None:
+    reference = reference_of(checkpoint)
+    cluster = clusters.get(reference.folder, SPLIT + SPLIT)
+    run(_lose(cluster, reference, stage, replace=False))
+
+
+@pytest.mark.parametrize("stage", ["encode", "prefill", "decode"])
+def test_a_worker_that_is_added_afterwards_takes_over_from_the_only_one(
+    clusters: Clusters, reference_of: Callable[[str], Reference], stage: str
+) -> None:
+    reference = reference_of("llava")
+    cluster = clusters.get(reference.folder, SPLIT)
+    run(_lose(cluster, reference, stage, replace=True))
+
+
+@pytest.mark.parametrize("replace", [False, True], ids=["another", "a new one"])
+def test_a_text_worker_is_killed(
+    clusters: Clusters, reference_of: Callable[[str], Reference], replace: bool
+) -> None:
+    reference = reference_of("mllama")
+    cluster = clusters.get(reference.folder, (*ENCODE_TEXT, *([] if replace else ["text"])))
+    run(_lose(cluster, reference, "text", replace=replace))
