@@ -50,7 +50,7 @@ def make(folder: Path, *, small: bool = False) -> Path:
     """Write the checkpoint into `folder`; `small` is for tries of the benchmarks themselves."""
     return make_llava_onevision(
         folder,
-        tokenizer=_tokenizer(20_000 if small else 200_000),
+        tokenizer=make_tokenizer(20_000 if small else 200_000),
         vocab_size=VOCABULARY,
         max_position_embeddings=8192,
         tie_word_embeddings=True,
@@ -72,7 +72,7 @@ def _words(count: int, seed: int) -> Iterator[str]:
         yield "".join(SYLLABLES[int(len(SYLLABLES) * roll**1.5)] for roll in rolls)
 
 
-def _tokenizer(corpus_words: int) -> PreTrainedTokenizerFast:
+def make_tokenizer(corpus_words: int) -> PreTrainedTokenizerFast:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()

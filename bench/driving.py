@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,11 +84,20 @@ def prompt_ids(length: int, seed: int, vocabulary: int) -> list[int]:
     return [dice.randrange(vocabulary * 9 // 10) for _ in range(length)]
 
 
-def run(stage: TextStage, tasks: Sequence[TextTask]) -> list[list[int]]:
-    """Admit all at once, step to the end; the tokens of each task."""
+def run(
+    stage: TextStage,
+    tasks: Sequence[TextTask],
+    embeddings: Mapping[tuple[str, int], Tensor] | None = None,
+) -> list[list[int]]:
+    """Admit all at once, step to the end; the tokens of each task.
+
+    `embeddings`: by request and index of the image.
+    """
     answers: dict[str, list[int]] = {task.request_id: [] for task in tasks}
     for task in tasks:
         stage.admit(task)
+    for (request_id, index), rows in (embeddings or {}).items():
+        stage.land(request_id, index, rows)
     while not (result := stage.step()).idle:
         for progress in result.progress:
             if progress.token_id is not None:

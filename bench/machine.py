@@ -10,7 +10,7 @@ import os
 import platform
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -53,18 +53,20 @@ def describe() -> Machine:
     )
 
 
-def matmul_rate(device: torch.device, dtype: torch.dtype) -> float:
-    """FLOP/s of the best of three square products."""
-    return max(_square_rate(side, device, dtype) for side in SQUARES)
+def matmul_rate(
+    device: torch.device, dtype: torch.dtype, squares: Sequence[int] = SQUARES
+) -> float:
+    """FLOP/s of the best of some square products."""
+    return max(_square_rate(side, device, dtype) for side in squares)
 
 
-def read_rate(device: torch.device) -> float:
+def read_rate(device: torch.device, size: int = READ_BYTES) -> float:
     """Bytes/s at which memory is read: a reduction on a CPU; on a GPU a copy, both ways counted."""
-    numbers = torch.ones(READ_BYTES // 4, device=device)
+    numbers = torch.ones(size // 4, device=device)
     if device.type == "cuda":
         other = torch.empty_like(numbers)
-        return 2 * READ_BYTES / best(partial(other.copy_, numbers), device, repeats=10)
-    return READ_BYTES / best(numbers.sum, device, repeats=5)
+        return 2 * size / best(partial(other.copy_, numbers), device, repeats=10)
+    return size / best(numbers.sum, device, repeats=5)
 
 
 def best(run: Callable[[], object], device: torch.device, *, repeats: int) -> float:

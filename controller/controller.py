@@ -132,17 +132,16 @@ class Controller:
                 self._front.cancel(request_id, reason)
 
     async def _finish(self) -> None:
+        office = self._office
         if self._drain:
-            while self._office.core.requests or self._office.preparing:  # noqa: ASYNC110
-                await asyncio.sleep(TICK_S)
-        for request_id in [*self._office.core.requests, *self._office.preparing]:
+            await office.until(lambda: not (office.core.requests or office.preparing))
+        for request_id in [*office.core.requests, *office.preparing]:
             self._front.cancel(request_id, "the controller was stopped")
         for member in self._office.crew:
             self._floor.tell(member, say.Stop())
         try:
             async with asyncio.timeout(STOP_S):
-                while len(self._office.crew):  # noqa: ASYNC110
-                    await asyncio.sleep(TICK_S / 10)
+                await office.until(lambda: not len(office.crew))
         except TimeoutError:
             names = ", ".join(member.name for member in self._office.crew)
             log.warning("%s did not leave within %g s", names, STOP_S)

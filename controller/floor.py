@@ -193,6 +193,7 @@ class Floor:
     def dismiss(self, member: Member) -> None:
         """Take its name off the list and answer whoever waits for that."""
         self._office.crew.remove(member)
+        self._office.fewer.set()
         for identity, ask in member.waiting:
             self._office.router.send(identity, codec.encode(say.Granted(ask)))
         self._share_threads(member.hello.host)

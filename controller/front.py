@@ -120,6 +120,7 @@ class Front:
     def _prepared(self, draft: Draft, future: asyncio.Future[Ticket]) -> None:
         office = self._office
         number = office.preparing.pop(draft.submit.request_id, None)
+        office.fewer.set()
         error = None if future.cancelled() else future.exception()
         if number is None or error is not None or future.cancelled():
             office.held_bytes -= sum(frame.nbytes for frame in draft.frames)
@@ -148,6 +149,7 @@ class Front:
 
     def cancel(self, request_id: str, reason: str) -> None:
         number = self._office.preparing.pop(request_id, None)
+        self._office.fewer.set()
         if number is None:
             self._office.pump(on.Cancelled(request_id, reason))
             return

@@ -116,6 +116,7 @@ class Hands:
 
     def _end(self, command: do.End) -> None:
         request = command.request
+        self._office.fewer.set()
         ticket = self._office.tickets.pop(request.id, None)
         if ticket is None:
             return

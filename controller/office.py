@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -47,5 +48,13 @@ class Office:
     dtype: str = ""  # settled by the first worker that is ready
     closing: bool = False  # no new request is admitted
 
+    fewer: asyncio.Event = field(default_factory=asyncio.Event)  # requests, or workers
+
     def now(self) -> float:
         return time.monotonic()
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for a condition that only the end of a request or of a worker can bring about."""
+        while not condition():
+            self.fewer.clear()
+            await self.fewer.wait()

@@ -80,16 +80,26 @@ def place(
     return None if decode is None else (prefill, decode)
 
 
+def fits_nowhere(need: Need, replicas: Iterable[Replica]) -> bool:
+    """Whether no replica that is here could take it even when empty: nobody waits behind it."""
+    able = [one for one in replicas if one.takes_work and _is_large_enough(one, need)]
+    stages = frozenset().union(*(one.stages for one in able))
+    return not {Stage.PREFILL, Stage.DECODE} <= stages
+
+
+def _is_large_enough(replica: Replica, need: Need) -> bool:
+    return (
+        need.most_blocks <= replica.ledger.kv_blocks.capacity
+        and need.staging <= replica.ledger.staging_bytes.capacity
+    )
+
+
 def _has_room(replica: Replica, need: Need) -> bool:
-    if not replica.stages & {Stage.PREFILL, Stage.DECODE}:
+    if not replica.stages & {Stage.PREFILL, Stage.DECODE} or not _is_large_enough(replica, need):
         return False
     kv, staging = replica.ledger.kv_blocks, replica.ledger.staging_bytes
     watermark = len(replica.bound)  # each may ask for one more block before we hear of it
-    return (
-        need.most_blocks <= kv.capacity
-        and need.blocks + watermark <= kv.free
-        and need.staging <= staging.free
-    )
+    return need.blocks + watermark <= kv.free and need.staging <= staging.free
 
 
 def _lets_wait(replica: Replica, need: Need, waiting_blocks: Callable[[Replica], int]) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 
 from . import events as on
 from .admission import refusal
-from .binding import BINDINGS, need_of, place
+from .binding import BINDINGS, Need, fits_nowhere, need_of, place
 from .commands import Command, Decode, Drop, End, Forget, Prefill, Release, Stop, Supply
 from .events import Event
 from .images import Images
@@ -235,28 +235,35 @@ class Core:
     # Text.
 
     def _bind(self) -> None:
-        while (name := self.queue.head) is not None:
-            request = self.requests[name]
+        """In order; nobody overtakes a request that waits for room which others give back."""
+        passed = 0
+        while passed < len(self.queue):
+            request = self.requests[self.queue.at(passed)]
             need = need_of(request, self.terms)
             found = place(need, self.replicas.values(), self._waiting_blocks)
-            if found is None:
+            if found is not None:
+                self._bind_to(request, need, *found)
+            elif fits_nowhere(need, self.replicas.values()):
+                passed += 1
+            else:
                 return
-            self.queue.remove(name)
-            prefill, decode = found
-            request.run += 1
-            request.prefill, request.decode = prefill.name, decode.name
-            prefill.pending_tokens += request.tokens
-            for replica in {prefill.name: prefill, decode.name: decode}.values():
-                replica.bound.add(name)
-                replica.ledger.kv_blocks.book(name, need.blocks)
-                replica.ledger.staging_bytes.book(name, need.staging)
-            request.advance(Phase.PREFILLING, self._now)
-            self._out.append(Prefill(prefill.name, name, request.run, decode.name))
-            if decode is not prefill:
-                self._out.append(Decode(decode.name, name, request.run, prefill.name))
-            for index, item in enumerate(request.media):
-                if item.phase is ItemPhase.READY:
-                    self._supply(request, index, item)
+
+    def _bind_to(self, request: Request, need: Need, prefill: Replica, decode: Replica) -> None:
+        self.queue.remove(request.id)
+        request.run += 1
+        request.prefill, request.decode = prefill.name, decode.name
+        prefill.pending_tokens += request.tokens
+        for replica in {prefill.name: prefill, decode.name: decode}.values():
+            replica.bound.add(request.id)
+            replica.ledger.kv_blocks.book(request.id, need.blocks)
+            replica.ledger.staging_bytes.book(request.id, need.staging)
+        request.advance(Phase.PREFILLING, self._now)
+        self._out.append(Prefill(prefill.name, request.id, request.run, decode.name))
+        if decode is not prefill:
+            self._out.append(Decode(decode.name, request.id, request.run, prefill.name))
+        for index, item in enumerate(request.media):
+            if item.phase is ItemPhase.READY:
+                self._supply(request, index, item)
 
     def _waiting_blocks(self, replica: Replica) -> int:
         """Blocks of the requests bound here that still miss an image."""

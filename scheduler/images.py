@@ -61,16 +61,28 @@ class Images:
         """Book the sets that fit, in order; returns encode commands and the requests booked."""
         commands: list[Command] = []
         booked: list[Request] = []
-        while (name := self.waiting.head) is not None:
-            request = requests[name]
+        passed = 0
+        while passed < len(self.waiting):
+            request = requests[self.waiting.at(passed)]
             made = self._book(request)
-            if made is None:
+            if made is not None:
+                commands += made
+                booked.append(request)
+                self.waiting.remove(request.id)
+                self._join(request, now)
+            elif self._fits_nowhere(request):
+                passed += 1  # nobody waits behind what no store here can ever hold
+            else:
                 break
-            commands += made
-            booked.append(request)
-            self.waiting.remove(name)
-            self._join(request, now)
         return commands, booked
+
+    def _fits_nowhere(self, request: Request) -> bool:
+        stores = (
+            one.ledger.store_bytes.capacity
+            for one in self._replicas.values()
+            if Stage.ENCODE in one.stages and one.takes_work
+        )
+        return self.bytes_of(request) > max(stores, default=0)
 
     def _book(self, request: Request) -> list[Command] | None:
         """Room for every content that is not in a store yet, or nothing at all."""

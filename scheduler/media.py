@@ -38,7 +38,7 @@ class MediaItem:
 
     key: str
     rows: int  # of the embedding
-    work: int  # image tokens to encode: tiles x patches, what encode replicas are balanced by
+    work: int  # image tokens to encode, what encode replicas are balanced by
     phase: ItemPhase = ItemPhase.WAITING
     story: list[tuple[ItemPhase, float]] = field(default_factory=list)
 

@@ -24,9 +24,9 @@ class OrderedQueue:
     def __iter__(self) -> Iterator[str]:
         return (name for _, name in self._rows)
 
-    @property
-    def head(self) -> str | None:
-        return self._rows[0][1] if self._rows else None
+    def at(self, place: int) -> str:
+        """The name that `place` others stand in front of."""
+        return self._rows[place][1]
 
     def add(self, name: str, key: Key) -> None:
         """Raises ValueError for a name that is in already."""

@@ -20,7 +20,7 @@ class EncodeTask:
     key: str
     run: int
     pixels: Pixels
-    image_tokens: int  # tiles x patches: what the tower's time follows
+    image_tokens: int  # rows of the embedding, which the tower's time follows
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
+import zmq
 
-from .asking import run
-from .cluster import ENCODE_TEXT, SPLIT, Cluster
+from modserve.transport import codec
+from modserve.transport import messages as say
+from modserve.transport.channels import Dealer
+
+from .asking import run, text_asks
+from .cluster import ENCODE_TEXT, SPLIT, Cluster, until
 from .conftest import Clusters
 from .crowds import Crowd, busy, crowd, gone, undisturbed
 from .references import Reference
@@ -68,3 +73,54 @@ def test_a_text_worker_is_killed(
     reference = reference_of("mllama")
     cluster = clusters.get(reference.folder, (*ENCODE_TEXT, *([] if replace else ["text"])))
     run(_lose(cluster, reference, "text", replace=replace))
+
+
+@pytest.mark.parametrize("stage", ["prefill", "decode"])
+def test_no_token_is_sent_twice(
+    clusters: Clusters, reference_of: Callable[[str], Reference], stage: str
+) -> None:
+    """The client would bear a repetition: this one listens to what really comes."""
+    reference = reference_of("llava")
+    cluster = clusters.get(reference.folder, SPLIT + SPLIT)
+
+    async def body() -> None:
+        listener = Listener(cluster.endpoint, [reference.prompt(ask) for ask in text_asks()], 96)
+        async with cluster.client() as client:
+            await until(listener.begun, "the first delta")
+            await busy(client, f"{stage}-0")
+            await asyncio.to_thread(cluster.workers[f"{stage}-0"].kill)
+            await until(listener.ended, "the end of all requests")
+            listener.dealer.close()
+            for told in listener.told.values():
+                assert told == list(range(96))
+            await gone(cluster, client, f"{stage}-0")
+            await asyncio.to_thread(cluster.add, stage)
+
+    run(body())
+
+
+class Listener:
+    """A client that notes the position of every token as it comes in."""
+
+    def __init__(self, endpoint: str, prompts: Sequence[Sequence[int]], tokens: int) -> None:
+        self.told: dict[str, list[int]] = {str(number): [] for number in range(len(prompts))}
+        self._ends: list[say.Ended] = []
+        self.dealer = Dealer(endpoint, self._hear)
+        sampling = say.Sampling(max_tokens=tokens, ignore_eos=True, seed=0)
+        for name, prompt in zip(self.told, prompts, strict=True):
+            self.dealer.send(codec.encode(say.Submit(name, sampling, token_ids=tuple(prompt))))
+
+    def _hear(self, frames: list[zmq.Frame]) -> None:
+        match codec.to_client(frames[0].bytes):
+            case say.Ended() as word:
+                assert word.finish_reason == "length", word
+                self._ends.append(word)
+            case say.Deltas(items):
+                for one in items:
+                    self.told[one.request_id] += range(one.start, one.start + len(one.token_ids))
+
+    async def begun(self) -> bool:
+        return any(self.told.values())
+
+    async def ended(self) -> bool:
+        return len(self._ends) == len(self.told)

@@ -249,3 +249,18 @@ def test_a_finished_request_cannot_move() -> None:
         ended.advance(phase, now=0.0)
     with pytest.raises(InvalidTransition, match="PREFILLING after"):
         ended.advance(Phase.PREFILLING, now=1.0)
+
+
+def test_nobody_waits_behind_a_request_that_no_worker_here_could_ever_take(make: Make) -> None:
+    core = make()
+    core(joined("large", "text", blocks=100), joined("small", "text", blocks=4))
+    core(joined("e-large", "encode", store=100), joined("e-small", "encode", store=20))
+    core(on.DrainAsked("small"), on.DrainAsked("e-small"))
+    core(on.Arrived(request("big", prompt=80)), on.Arrived(request("many", "x", "y", "z")))
+    core(on.Lost("large"), on.Lost("e-large"))
+    core(joined("small", "text", epoch=2, blocks=4), joined("e-small", "encode", 2, store=20))
+    assert core(on.Arrived(request("a"))) == [Prefill("small", "a", 1, "small")]
+    (encode,) = core(on.Arrived(request("b", "w")))
+    assert isinstance(encode, Encode)
+    assert (encode.replica, encode.request) == ("e-small", "b")
+    assert Prefill("large", "big", 2, "large") in core(joined("large", "text", 3, blocks=100))
