@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ from .options import DEFAULT_ENDPOINT, Controller, address, seconds
 from .printing import complain
 
 TINY = Path(__file__).parents[1] / "tiny" / "checkpoint"
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+SERVED = ("*.json", "*.safetensors", "*.jinja")  # of a hub's files; never a pickle
 EXIT_S = 10.0  # from the controller's last word to the end of its process
 
 
@@ -35,8 +38,8 @@ def start_controller(
     model: Annotated[
         str | None,
         typer.Option(
-            metavar="FOLDER",
-            help="Folder of a Hugging Face checkpoint, or tiny: the one that ships.",
+            metavar="PATH_OR_ID",
+            help="Folder or hub id of a Hugging Face checkpoint, or tiny: the one that ships.",
         ),
     ] = None,
     bind: Annotated[
@@ -105,6 +108,21 @@ def model_folder(model: str | None) -> Path:
     if model in (None, "tiny"):
         return TINY
     folder = Path(model).expanduser()
-    if not folder.is_dir():
-        raise NoModel(f"expected a folder with a checkpoint (or tiny), got {model}")
-    return folder.resolve()
+    if folder.is_dir():
+        return folder.resolve()
+    if HUB_ID.fullmatch(model) and not folder.exists():
+        return _from_hub(model)
+    raise NoModel(f"expected a folder with a checkpoint, a hub id, or tiny, got {model}")
+
+
+def _from_hub(model: str) -> Path:
+    """The hub's snapshot: from this host's cache, or downloaded into it. Raises NoModel."""
+    from huggingface_hub import snapshot_download  # takes a moment to import
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    complain(f"fetching {model} from the Hugging Face hub, or from the cache of this host")
+    try:
+        return Path(snapshot_download(model, allow_patterns=list(SERVED)))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        why = " ".join(str(error).split())[:300]
+        raise NoModel(f"expected a folder, a hub id or tiny, got {model}: {why}") from error

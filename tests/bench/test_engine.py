@@ -1,14 +1,13 @@
-"""The parts of the engine's benchmark, on a checkpoint of no size: what they count, not how fast."""
+"""The parts of the engine's benchmark on a checkpoint of no size: what they count."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import torch
 
-from modserve.bench import arithmetic, checkpoint, overhead, serving, throughput
+from modserve.bench import arithmetic, checkpoint, overhead, throughput
 from modserve.bench.driving import stages
 from modserve.bench.options import Options
 from modserve.bench.pictures import TILES, jpeg, picture
@@ -26,8 +25,8 @@ def test_flops_follow_the_formula(options: Options) -> None:
     made = stages(options.folder, threads=1)
     assert made.text is not None
     text, wide = made.text.half.text, 64
-    attention = wide * wide * 2 + wide * (2 * wide // 2) + 2 * 16 * 0
-    layer = attention + 3 * wide * 96
+    query_and_out, key_and_value, mlp = 2 * wide * wide, 2 * wide * wide // 2, 3 * wide * 96
+    layer = query_and_out + key_and_value + mlp
     assert arithmetic.layers_weights(text) == 2 * layer
     assert arithmetic.prefill_flops(text, 10) == 2 * 2 * layer * 10 + 4 * 10**2 * wide * 2
     head = checkpoint.VOCABULARY * wide
@@ -54,10 +53,3 @@ def test_every_request_and_token_passes_the_controller(options: Options) -> None
     figures = overhead.measure(options)
     assert all(figure.value > 0 for figure in figures)
     assert [figure.name for figure in figures][-1] == "CPU per token"
-
-
-@pytest.mark.slow
-def test_first_tokens_come_through_both_layouts(options: Options) -> None:
-    figures = serving.measure(options)
-    assert sum(figure.name.startswith("first token") for figure in figures) == 4
-    assert all(figure.value > 0 for figure in figures)

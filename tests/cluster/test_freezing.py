@@ -45,6 +45,8 @@ def test_work_goes_on_elsewhere_and_the_worker_comes_back(
             await settled(client)
             async with Crowd(client, asks, reference) as flight:
                 await busy(client, victim)
-                assert [one.token_ids for one in await flight.answers()] == expected
+                answers = await flight.answers()
+            assert [one.token_ids for one in answers] == expected
+            assert {one.timing.runs for one in answers if one.timing} == {1}
 
     run(body())
