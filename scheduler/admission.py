@@ -41,7 +41,8 @@ def refusal(
     if most is not None and size > most:
         return f"its images need {size} embedding bytes, the largest encode worker stores {most}"
     staging = sum(item.rows for item in request.media) * terms.staging_row_bytes
-    for stage in (Stage.PREFILL, Stage.DECODE):
+    stages = (Stage.PREFILL, Stage.DECODE) if terms.cross_attention else (Stage.PREFILL,)
+    for stage in stages:
         most = _largest(replicas, stage, "staging_bytes")
         if most is not None and staging > most:
             return f"its images need {staging} staging bytes, the largest {stage} worker has {most}"

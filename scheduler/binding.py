@@ -46,7 +46,8 @@ class Need:
 
     blocks: int
     most_blocks: int
-    staging: int
+    staging: int  # where it prefills
+    kept: int  # of it, where it decodes: only cross-attention looks at images again
     waits: bool  # some image is still missing: the request may sit on its blocks for a while
 
 
@@ -56,6 +57,7 @@ def need_of(request: Request, terms: Terms) -> Need:
         blocks=terms.blocks(request.tokens),
         most_blocks=terms.blocks(request.prompt_tokens + request.max_tokens),
         staging=rows * terms.staging_row_bytes,
+        kept=rows * terms.staging_row_bytes if terms.cross_attention else 0,
         waits=not at_all_images(request),
     )
 
@@ -64,11 +66,19 @@ def place(
     need: Need, replicas: Iterable[Replica], waiting_blocks: Callable[[Replica], int]
 ) -> tuple[Replica, Replica] | None:
     """The prefill and the decode replica for `need`, often the same one; None: no room now."""
-    able = [one for one in replicas if one.takes_work and _has_room(one, need)]
-    decoders = [one for one in able if Stage.DECODE in one.stages]
+    able = [one for one in replicas if one.takes_work and _has_blocks(one, need)]
+    decoders = [
+        one
+        for one in able
+        if Stage.DECODE in one.stages and need.kept <= one.ledger.staging_bytes.free
+    ]
     if not decoders:
         return None
-    prefillers = [one for one in able if Stage.PREFILL in one.stages]
+    prefillers = [
+        one
+        for one in able
+        if Stage.PREFILL in one.stages and need.staging <= one.ledger.staging_bytes.free
+    ]
     if need.waits:
         prefillers = [one for one in prefillers if _lets_wait(one, need, waiting_blocks)]
     prefill = least_tokens(prefillers)
@@ -82,24 +92,22 @@ def place(
 
 def fits_nowhere(need: Need, replicas: Iterable[Replica]) -> bool:
     """Whether no replica that is here could take it even when empty: nobody waits behind it."""
-    able = [one for one in replicas if one.takes_work and _is_large_enough(one, need)]
-    stages = frozenset().union(*(one.stages for one in able))
-    return not {Stage.PREFILL, Stage.DECODE} <= stages
-
-
-def _is_large_enough(replica: Replica, need: Need) -> bool:
-    return (
-        need.most_blocks <= replica.ledger.kv_blocks.capacity
-        and need.staging <= replica.ledger.staging_bytes.capacity
+    rooms = {Stage.PREFILL: need.staging, Stage.DECODE: need.kept}
+    large = [
+        one
+        for one in replicas
+        if one.takes_work and need.most_blocks <= one.ledger.kv_blocks.capacity
+    ]
+    return not all(
+        any(stage in one.stages and size <= one.ledger.staging_bytes.capacity for one in large)
+        for stage, size in rooms.items()
     )
 
 
-def _has_room(replica: Replica, need: Need) -> bool:
-    if not replica.stages & {Stage.PREFILL, Stage.DECODE} or not _is_large_enough(replica, need):
-        return False
-    kv, staging = replica.ledger.kv_blocks, replica.ledger.staging_bytes
+def _has_blocks(replica: Replica, need: Need) -> bool:
+    kv = replica.ledger.kv_blocks
     watermark = len(replica.bound)  # each may ask for one more block before we hear of it
-    return need.blocks + watermark <= kv.free and need.staging <= staging.free
+    return need.most_blocks <= kv.capacity and need.blocks + watermark <= kv.free
 
 
 def _lets_wait(replica: Replica, need: Need, waiting_blocks: Callable[[Replica], int]) -> bool:

@@ -256,7 +256,8 @@ class Core:
         for replica in {prefill.name: prefill, decode.name: decode}.values():
             replica.bound.add(request.id)
             replica.ledger.kv_blocks.book(request.id, need.blocks)
-            replica.ledger.staging_bytes.book(request.id, need.staging)
+            staging = need.staging if replica is prefill else need.kept
+            replica.ledger.staging_bytes.book(request.id, staging)
         request.advance(Phase.PREFILLING, self._now)
         self._out.append(Prefill(prefill.name, request.id, request.run, decode.name))
         if decode is not prefill:

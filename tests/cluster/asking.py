@@ -40,8 +40,7 @@ def stream(client: AsyncClient, ask: Ask, reference: Reference) -> AsyncStream:
     if ask.ids:
         return client.stream(None, list(files), token_ids=reference.prompt(ask), **options)
     chat = [
-        {**turn, "content": [_filled(part, files) for part in turn["content"]]}
-        for turn in ask.chat
+        {**turn, "content": [_filled(part, files) for part in turn["content"]]} for turn in ask.chat
     ]
     return client.stream(chat, **options)
 
@@ -55,9 +54,7 @@ async def answer(client: AsyncClient, ask: Ask, reference: Reference) -> Answer:
         return await reading.rest()
 
 
-async def answers(
-    client: AsyncClient, asks: Sequence[Ask], reference: Reference
-) -> list[Answer]:
+async def answers(client: AsyncClient, asks: Sequence[Ask], reference: Reference) -> list[Answer]:
     """All at once."""
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(answer(client, ask, reference)) for ask in asks]

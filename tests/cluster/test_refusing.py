@@ -39,7 +39,11 @@ AT_THE_SERVER: dict[str, tuple[Bad, str, str]] = {
     "a prompt too long": (lambda c: c.generate("Hi " * 9000), "too_long", "4096"),
     "an unknown token": (lambda c: c.generate(token_ids=[10**6]), "token_ids", "1000000"),
     "too many images": (lambda c: c.generate("What?", [PICTURE] * 65), "images", "65"),
-    "an image too few": (lambda c: c.generate(images=[PICTURE], token_ids=[5]), "images", "1 image"),
+    "an image too few": (
+        lambda c: c.generate(images=[PICTURE], token_ids=[5]),
+        "images",
+        "1 image",
+    ),
     "an endless wait": (lambda c: c.generate("Hi", timeout_s=1e6), "parameter", "timeout_s"),
 }
 
@@ -166,7 +170,11 @@ def test_a_typed_placeholder_stays_text(
 
 @pytest.mark.parametrize(
     ("options", "expected"),
-    [({"token": "guessed"}, "token"), ({"stages": "sing"}, "sing"), ({"stages": "all,sing"}, "sing")],
+    [
+        ({"token": "guessed"}, "token"),
+        ({"stages": "sing"}, "sing"),
+        ({"stages": "all,sing"}, "sing"),
+    ],
     ids=["a wrong token", "an unknown stage", "one of two stages unknown"],
 )
 def test_a_worker_that_does_not_belong_ends_with_one_sentence(
