@@ -57,7 +57,7 @@ def measure(model: BigModel, device: torch.device, sizes: Sizes) -> list[Figure]
 
 
 def _prompts(model: BigModel, count: int, length: int) -> list[list[int]]:
-    vocabulary = model.text.half.text.config.vocab_size
+    vocabulary: int = model.reference.config.text_config.vocab_size
     return [prompt_ids(length, seed, vocabulary) for seed in range(count)]
 
 

@@ -42,34 +42,31 @@ CPU = torch.device("cpu")
 
 def measure(options: Options) -> list[Figure]:
     made = stages(options.folder, threads=options.threads)
-    importing = seconds(partial(subprocess.run, [sys.executable, "-c", LIBRARIES], check=True), CPU)
-    return [figure for layout in LAYOUTS for figure in _layout(layout, made, importing, options)]
+    return [figure for layout in LAYOUTS for figure in _layout(layout, made, options)]
 
 
-def _layout(
-    layout: Sequence[str], made: Stages, importing: float, options: Options
-) -> list[Figure]:
+def _layout(layout: Sequence[str], made: Stages, options: Options) -> list[Figure]:
     figures: list[Figure] = []
     with ExitStack() as ending:
         begun = time.perf_counter()
         cluster = ending.enter_context(Cluster(str(options.folder)))
         figures.append(Figure("controller ready", time.perf_counter() - begun, "s"))
-        for role in layout:  # one after another: each has the machine to itself
-            begun = time.perf_counter()
-            wait_for(cluster.launch(role))
-            took = time.perf_counter() - begun
-            figures.append(
-                compared(
-                    f"{role} worker ready", "s", [took], "importing its libraries", [importing]
-                )
-            )
+        figures += [_start(cluster, role) for role in layout]
         client = ending.enter_context(Client(cluster.endpoint))
         torch.set_num_threads(
             max(1, (os.cpu_count() or 1) // len(layout))
         )  # as the controller does
-        figures += _first_tokens(" + ".join(layout), client, made, options.rounds(7))
+        figures += _first_tokens(" + ".join(layout), client, made, options.rounds(5))
         torch.set_num_threads(options.threads)
     return figures
+
+
+def _start(cluster: Cluster, role: str) -> Figure:
+    """Alone: nothing else starts meanwhile."""
+    libraries = [sys.executable, "-P", "-c", LIBRARIES]
+    importing = seconds(partial(subprocess.run, libraries, check=True), CPU)
+    ready = seconds(lambda: wait_for(cluster.launch(role)), CPU)
+    return compared(f"{role} worker ready", "s", [ready], "importing its libraries", [importing])
 
 
 def _first_tokens(layout: str, client: Client, made: Stages, rounds: int) -> list[Figure]:

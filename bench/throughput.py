@@ -38,7 +38,7 @@ def measure(options: Options) -> list[Figure]:
     }
     ways["generate calls"] = partial(_one_by_one, model, rows, tokens)
     ways["static batch"] = partial(generate, model, rows, tokens)
-    rates, same = _take_turns(ways, options.rounds(5), tokens)
+    rates, same = _take_turns(ways, options.rounds(3), tokens)
     floors = [_floor(made, count, tokens) for count in AT_ONCE]
     eight = rates["8 at a time"]
     return [

@@ -1,7 +1,7 @@
 """The first lessons: to see, before there are words.
 
-A head on the vision tower names what stands at each of the nine places and which digit it is.
-It teaches the tower some ten times as many images per second as questions would, stays beside the
+A head on the projector names what stands at each of the nine places and which digit it is.
+It teaches some ten times as many images per second as questions would, stays beside the
 questions with a falling weight, and is thrown away at the end.
 """
 
@@ -13,12 +13,14 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.rnn import pad_sequence
 
 from . import digits, scenes
-from .layout import PATCH, TILE
+from .layout import TILE
 from .things import COLOURS, PLACES, SHAPES, Scene
 
 NO_DIGIT = 10
+HEADS = 4
 GREY = (127, 127, 127)  # what the image processor pads with
 
 
@@ -44,25 +46,36 @@ class Glimpses:
 
 
 class Sight(nn.Module):
+    """One question for each place and one for the digit, asked of an image's tokens by attention.
+
+    All tokens are read through the same matrices, as the text model will read them. (A linear
+    layer over all tokens at once sees well too, but leaves features that attention cannot read.)
+    """
+
     def __init__(self, width: int) -> None:
         super().__init__()
-        places, patches = len(PLACES), (TILE // PATCH) ** 2
-        self.sizes = [places * (1 + len(COLOURS)), places * (1 + len(SHAPES)), NO_DIGIT + 1]
-        self.norm = nn.LayerNorm(width)
-        self.head = nn.Linear(patches * width, sum(self.sizes))
+        self.queries = nn.Parameter(torch.randn(len(PLACES) + 1, width))
+        self.norm = nn.RMSNorm(width)
+        self.attention = nn.MultiheadAttention(width, HEADS, batch_first=True)
+        self.colour = nn.Linear(width, 1 + len(COLOURS))
+        self.shape = nn.Linear(width, 1 + len(SHAPES))
+        self.digit = nn.Linear(width, 1 + NO_DIGIT)
 
-    def forward(self, features: Tensor) -> list[Tensor]:
-        """`features` [images, patches, width] of the tile that shows the whole image."""
-        parts = self.head(self.norm(features).flatten(1)).split(self.sizes, dim=-1)
-        return list(parts)
+    def forward(self, images: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Of each image's tokens [tokens, width]: scores of colours, shapes, digits."""
+        tokens = self.norm(pad_sequence(images, batch_first=True))
+        lengths = torch.tensor([len(image) for image in images])
+        padding = torch.arange(tokens.shape[1]) >= lengths[:, None]
+        queries = self.queries.expand(len(images), -1, -1)
+        found, _ = self.attention(queries, tokens, tokens, padding, need_weights=False)
+        places, digit = found[:, :-1], found[:, -1]
+        return self.colour(places), self.shape(places), self.digit(digit)
 
-    def loss(self, features: Tensor, labels: Labels) -> Tensor:
-        goals = (labels.colours, labels.shapes, labels.digits[:, None])
+    def loss(self, images: list[Tensor], labels: Labels) -> Tensor:
+        goals = (labels.colours, labels.shapes, labels.digits)
         losses = [
-            functional.cross_entropy(
-                scores.unflatten(-1, (goal.shape[1], -1)).flatten(0, 1), goal.flatten()
-            )
-            for scores, goal in zip(self(features), goals, strict=True)
+            functional.cross_entropy(scores.flatten(0, -2), goal.flatten())
+            for scores, goal in zip(self(images), goals, strict=True)
         ]
         return torch.stack(losses).sum()
 

@@ -5,11 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 from transformers import LlavaOnevisionForConditionalGeneration
-from transformers.models.llava_onevision.modeling_llava_onevision import (
-    image_size_to_num_patches,
-)
 
-from .layout import PINPOINTS, TILE
 from .rows import IGNORED, Batch, Row
 from .sight import Glimpses, Sight
 
@@ -21,30 +17,29 @@ class Student(nn.Module):
     def __init__(self, model: LlavaOnevisionForConditionalGeneration) -> None:
         super().__init__()
         self.model = model
-        self.sight = Sight(model.model.vision_tower.config.hidden_size)
+        self.sight = Sight(model.model.language_model.config.hidden_size)
 
     def see(self, glimpses: Glimpses) -> Tensor:
-        features = self.model.model.vision_tower(glimpses.pixels, output_hidden_states=True)
-        return self.sight.loss(features.hidden_states[-1], glimpses.labels)
+        return self.sight.loss(self._look(glimpses), glimpses.labels)
 
     @torch.no_grad()
     def share_of_digits(self, glimpses: Glimpses) -> float:
         """How many the sight alone reads right."""
-        features = self.model.model.vision_tower(glimpses.pixels, output_hidden_states=True)
-        found = self.sight(features.hidden_states[-1])[-1].argmax(-1)
-        return float((found == glimpses.labels.digits).float().mean())
+        _, _, digits = self.sight(self._look(glimpses))
+        return float((digits.argmax(-1) == glimpses.labels.digits).float().mean())
+
+    def _look(self, glimpses: Glimpses) -> list[Tensor]:
+        tower = self.model.model.vision_tower(glimpses.pixels, output_hidden_states=True)
+        return list(self.model.model.multi_modal_projector(tower.hidden_states[-1]))
 
     def loss(self, batch: Batch, progress: float) -> Tensor:
         """Of the answers, and of the sight with a weight that falls to nothing."""
         output = self.model.get_image_features(
-            batch.pixels,
-            batch.sizes,
-            batch_num_images=torch.tensor(batch.images_per_row),
-            output_hidden_states=True,
+            batch.pixels, batch.sizes, batch_num_images=torch.tensor(batch.images_per_row)
         )
-        whole = output.hidden_states[-1][_whole_tiles(batch)]
-        answers = self._read(batch, list(output.pooler_output))
-        return answers + SIGHT_SHARE * (1 - progress) * self.sight.loss(whole, batch.labels)
+        images = list(output.pooler_output)
+        seen = self.sight.loss(images, batch.labels)
+        return self._read(batch, images) + SIGHT_SHARE * (1 - progress) * seen
 
     def _read(self, batch: Batch, features: list[Tensor]) -> Tensor:
         image = self.model.config.image_token_id
@@ -89,16 +84,6 @@ class Lines:
         asking, asked = self.segments[:, :, None], self.segments[:, None, :]
         row = self.numbers[:, :, None] == self.numbers[:, None, :]
         return (row & ((asked == asking) | (asked == 0)) & (order[:, None] >= order))[:, None]
-
-
-def _whole_tiles(batch: Batch) -> Tensor:
-    """The index of the first tile of each image."""
-    alone = [images == 1 for images in batch.images_per_row for _ in range(images)]
-    counts = [
-        int(image_size_to_num_patches(size, PINPOINTS, TILE)) if tiled else 1
-        for size, tiled in zip(batch.sizes.tolist(), alone, strict=True)
-    ]
-    return torch.tensor([0, *counts[:-1]]).cumsum(0)
 
 
 def _expand(row: Row, image: int, lengths: list[int]) -> Row:

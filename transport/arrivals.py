@@ -56,7 +56,13 @@ class Arrivals:
 
     def grant(self, word: Grant) -> None:
         landing = self._landings.get(word.id)
-        if landing and not landing.granted:
+        if landing is None or landing.granted:
+            return
+        if (expected := landing.link.granted) != word.before:
+            # the control channel broke in between: what comes first on the link is not this
+            self._late(landing.link, f"expected grant {expected} of the link, got {word.before}")
+        else:
+            landing.link.granted += 1
             landing.answer(True)
             landing.take_off(
                 word.checked,

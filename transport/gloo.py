@@ -214,7 +214,9 @@ class GlooPort:
         link = self._links.to_consumer(LinkKey(OWNER, peer, want.source), want.link)
         if link is None:
             return self._say(peer, Unlink(**to, rank=OWNER, reason="closed before"))
-        self._say(peer, Grant(**to, id=want.id, checked=self._checksum))
+        word = Grant(**to, id=want.id, checked=self._checksum, before=link.granted)
+        link.granted += 1
+        self._say(peer, word)
         link.push(
             Sending(
                 tensors,

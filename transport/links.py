@@ -117,6 +117,7 @@ class Link:
         self.number = number
         self.store = store
         self.dropped: str | None = None  # why, once the loop's thread wants it to end
+        self.granted = 0  # transfers, ever: both ends must count the same
         self.busy = 0  # transfers asked for or under way: kept by the loop's thread
         self.used_at = 0.0
         self.failed = False  # lost, rather than closed for want of use

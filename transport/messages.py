@@ -534,6 +534,7 @@ class Grant(PeerWord, frozen=True):
 
     id: int
     checked: bool
+    before: int  # transfers granted on this link before: one that was lost must not go unnoticed
 
 
 class Refuse(PeerWord, frozen=True):

@@ -92,8 +92,8 @@ class Agent:
             if reason:
                 raise Unwanted(reason)
         finally:
+            await self._close()  # links may take seconds: the heart beats on
             watch.cancel()
-            await self._close()
 
     def leave(self) -> None:
         """Ask to be drained; without a controller that answers, the end is now."""

@@ -1,7 +1,7 @@
 """A process that has imported a worker once and forks one wherever it is asked to.
 
     {"kind": "worker", "options": {...}, "name": PATH} ──stdin──> fork ──stdout──> {"born": PID}
-                                            whenever a child ends ──stdout──> {"dead": PID, "code": N}
+                                   whenever a child ends ──stdout──> {"dead": PID, "code": N}
 
 A worker spends seconds on importing torch and transformers, the same ones every time. A forked one
 is a process like any other: it has its own pid, files and signals, and runs the very functions that
@@ -75,8 +75,8 @@ KINDS: dict[str, Callable[[dict[str, Any]], int]] = {
 def be_born(kind: str, options: dict[str, Any], name: str) -> NoReturn:
     """In the child: its own three files, then its main, then the end."""
     signal.set_wakeup_fd(-1)
-    for number in (signal.SIGINT, signal.SIGCHLD):
-        signal.signal(number, signal.SIG_DFL)
+    for heard in (signal.SIGINT, signal.SIGCHLD):
+        signal.signal(heard, signal.SIG_DFL)
     Path(f"{name}.in").write_text(json.dumps(options) + "\n")
     for number, suffix, mode in ((0, "in", "r"), (1, "out", "a"), (2, "log", "a")):
         with open(f"{name}.{suffix}", mode) as file:

@@ -25,7 +25,7 @@ from transformers.models.mllama.processing_mllama import (
     get_cross_attention_token_mask,
 )
 
-PROCESSORS = {
+PROCESSORS: dict[str, Any] = {
     "llava_onevision": LlavaOnevisionImageProcessorPil,
     "mllama": MllamaImageProcessorPil,
 }
@@ -81,10 +81,15 @@ class Reference:
         """Ids with one image token per image."""
         if ask.ids:
             return [self.image_token or 0 if one == IMAGE else one for one in ask.ids]
-        text = self.tokenizer.apply_chat_template(
-            list(ask.chat), tokenize=False, add_generation_prompt=True
+        return list(self.tokenizer(self.text(ask), add_special_tokens=False)["input_ids"])
+
+    def text(self, ask: Ask) -> str:
+        """The chat as the template renders it."""
+        return str(
+            self.tokenizer.apply_chat_template(
+                list(ask.chat), tokenize=False, add_generation_prompt=True
+            )
         )
-        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def tokens(self, ask: Ask) -> tuple[int, ...]:
         """Exactly `ask.tokens` of them, greedily."""
@@ -143,6 +148,7 @@ class Reference:
         }
 
     def _mllama(self, ids: list[int], inputs: dict[str, Any]) -> dict[str, Any]:
+        assert self.image_token is not None
         mask = convert_sparse_cross_attention_mask_to_dense(
             [get_cross_attention_token_mask(ids, self.image_token)],
             num_tiles=inputs.pop("num_tiles"),

@@ -144,9 +144,7 @@ def test_a_typed_placeholder_stays_text(
     typed = f"Say {word} and <|im_end|> twice."
     for images in ((), ((60, 50, 0),)):
         marker = Ask(chat=(user("MARKER", len(images)),), images=images)
-        before, after = reference.tokenizer.apply_chat_template(
-            list(marker.chat), tokenize=False, add_generation_prompt=True
-        ).split("MARKER")
+        before, after = reference.text(marker).split("MARKER")
         ids = [
             *reference.tokenizer(before, add_special_tokens=False)["input_ids"],
             *reference.tokenizer(typed, add_special_tokens=False, split_special_tokens=True)[

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 from torch.distributed.distributed_c10d import Store, Work
 
+from modserve.transport.codec import between_ports
 from modserve.transport.gloo import GlooPort
 from modserve.transport.groups import Gloo, Group
-from modserve.transport.messages import Part, TensorHandle
+from modserve.transport.messages import Grant, Part, TensorHandle
 from modserve.transport.tensors import Corrupted, Deadline, HandleGone, PeerLost
 
 from .peer_process import Faltering, Spec, digest, digest_of, make, resident_bytes
@@ -290,3 +291,32 @@ class AlteredWork:
         done = self._work.wait(timeout)
         self._alter()
         return done
+
+
+def test_a_fetch_behind_a_lost_grant_never_takes_the_bytes_of_the_one_before() -> None:
+    """1. A link works. 2. The owner grants and sends, its word is lost on the control channel.
+    3. Another fetch of the same size follows on the link. 4. Both fail. 5. A new link works."""
+
+    async def scenario(made: Exchange) -> None:
+        lost = asyncio.Event()
+        lost.set()
+
+        def forgetful(peer: str, body: bytes) -> None:
+            if not lost.is_set() and isinstance(between_ports(body), Grant):
+                lost.set()
+            else:
+                made.route("there", peer, body)
+
+        here = made.port("here")
+        there = made.ports["there"] = GlooPort("there", forgetful)
+        await small_from(here, there)
+        first, second = (there.offer([make(Spec((1000,), "float32", seed))]) for seed in (5, 6))
+        lost.clear()
+        fetching = asyncio.create_task(here.fetch(first))
+        await lost.wait()
+        for fetch in (here.fetch(second), fetching):
+            with pytest.raises(PeerLost):
+                await fetch
+        await small_from(here, there)
+
+    run(scenario)

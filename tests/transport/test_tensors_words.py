@@ -13,7 +13,7 @@ from modserve.transport.messages import BetweenPorts, Grant, Meet, Refuse, Unlin
 EPOCH = 2**63 - 1
 SPOKEN: list[BetweenPorts] = [
     Want(EPOCH, 2, 3, id=4, handle=5, bytes=(0, 6), message_bytes=1 << 20),
-    Grant(EPOCH, 2, 3, id=4, checked=True),
+    Grant(EPOCH, 2, 3, id=4, checked=True, before=0),
     Refuse(EPOCH, 2, 3, id=4, reason="gone", detail="released"),
     Meet(EPOCH, 2, 3, rank=1, key="0/1", value=bytes(range(256))),
     Unlink(EPOCH, 2, 3, rank=0, reason="idle"),
