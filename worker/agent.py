@@ -257,7 +257,9 @@ class Agent:
     async def _load(self, part: say.Welcome) -> None:
         stages = stages_of(list(self._options.stages))
         try:
-            made = await asyncio.to_thread(assemble, part, stages, self._device, self._progress)
+            made = await self._loop.run_in_executor(
+                self._files, assemble, part, stages, self._device, self._progress
+            )
         except BadCheckpoint as error:
             self._send(say.Unable(str(error)))
             self._end(str(error))

