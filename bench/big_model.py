@@ -16,9 +16,9 @@ from transformers import LlavaOnevisionConfig, LlavaOnevisionForConditionalGener
 from modserve.tests.checkpoints import grid
 from modserve.worker.families.decoder_text import DecoderText
 from modserve.worker.families.llava_onevision_vision import LlavaOnevisionVision
-from modserve.worker.generation import TextStage
-from modserve.worker.kv import KvPool
 from modserve.worker.loading import text_half, weightless
+from modserve.worker.text.generation import TextStage
+from modserve.worker.text.kv import KvPool
 from modserve.worker.weights import one_name
 
 from . import checkpoint

@@ -9,7 +9,7 @@ import torch
 
 from modserve.worker.assembly import Stages
 from modserve.worker.encoding import EncodeTask
-from modserve.worker.generation import TextStage
+from modserve.worker.text.generation import TextStage
 
 from . import arithmetic
 from .driving import prompt_ids, run, stages, text_task

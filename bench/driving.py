@@ -14,8 +14,8 @@ from transformers import AutoModelForImageTextToText
 from modserve.scheduler.stage import Stage
 from modserve.transport.messages import Sampling, Welcome
 from modserve.worker.assembly import Stages, assemble
-from modserve.worker.generation import TextStage
-from modserve.worker.text_work import Span, TextTask
+from modserve.worker.text.generation import TextStage
+from modserve.worker.text.text_work import Span, TextTask
 
 BLOCK_SIZE = 16
 STEP_TOKENS = 512  # what a controller tells its workers

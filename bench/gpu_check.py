@@ -31,7 +31,7 @@ from rich.console import Console
 
 from modserve.bench import big_model, big_speed, device_links, machine, parity
 from modserve.bench.report import Figure, Part, Report, show
-from modserve.worker import attention
+from modserve.worker.text import attention
 
 STEP_TOKENS = 2048  # of prefill in a step: a GPU wants more than the CPU's 512
 TITLES = {

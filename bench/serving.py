@@ -24,7 +24,7 @@ from modserve.client import Client
 from modserve.client.answers import Answer
 from modserve.worker.assembly import Stages
 from modserve.worker.encoding import EncodeTask
-from modserve.worker.text_work import Span
+from modserve.worker.text.text_work import Span
 
 from .checkpoint import prose
 from .driving import prompt_ids, stages, text_task

@@ -9,7 +9,7 @@ import time
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from modserve.worker.generation import TextStage
+from modserve.worker.text.generation import TextStage
 
 from .driving import prompt_ids, stages, text_task
 from .options import Options

@@ -21,9 +21,9 @@ from .families.decoder_text import DecoderText
 from .families.mllama_text import MllamaText
 from .families.text import TextHalf
 from .families.vision import VisionHalf
-from .generation import TextStage
-from .kv import KvPool
 from .loading import Loaded, load
+from .text.generation import TextStage
+from .text.kv import KvPool
 from .weights import Progress
 
 TEXT = frozenset({Stage.PREFILL, Stage.DECODE})

@@ -19,10 +19,10 @@ from torch import Tensor
 
 from ..transport import codec
 from ..transport.messages import Delta, Deltas, Row, Sampling, Span
-from . import text_work as text
 from .assembly import Stages
-from .blocks import NoRoom
 from .encoding import EncodeTask, Encoding
+from .text import text_work as text
+from .text.blocks import NoRoom
 
 log = logging.getLogger(__name__)
 

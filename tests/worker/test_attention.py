@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from modserve.transport.messages import Sampling
-from modserve.worker.attention import paged_attention
-from modserve.worker.kv import KvPool, KvShape
-from modserve.worker.sampling import SamplingRow
-from modserve.worker.sequence import Doing, Sequence
-from modserve.worker.step import Step, lay_out
-from modserve.worker.text_work import TextTask
+from modserve.worker.text.attention import paged_attention
+from modserve.worker.text.kv import KvPool, KvShape
+from modserve.worker.text.sequence import Doing, Sequence
+from modserve.worker.text.step import Step, lay_out
+from modserve.worker.text.text_work import TextTask
+from modserve.worker.tokens.sampling import SamplingRow
 
 from .text_requests import silent_emission
 

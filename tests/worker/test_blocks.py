@@ -5,7 +5,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from modserve.worker.blocks import BlockTables, NoRoom
+from modserve.worker.text.blocks import BlockTables, NoRoom
 
 
 def test_two_requests_are_placed_so_that_both_can_grow_in_place() -> None:

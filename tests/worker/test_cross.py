@@ -10,8 +10,8 @@ from transformers.models.mllama.processing_mllama import (
     get_cross_attention_token_mask,
 )
 
-from modserve.worker.cross import CrossKv, sights
-from modserve.worker.text_work import Span
+from modserve.worker.text.cross import CrossKv, sights
+from modserve.worker.text.text_work import Span
 
 IMAGE, MOST_TILES, TILE_ROWS = 9, 4, 3
 IMAGE_ROWS = MOST_TILES * TILE_ROWS

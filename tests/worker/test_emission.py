@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from modserve.transport.messages import Sampling
-from modserve.worker.emission import Emission
+from modserve.worker.tokens.emission import Emission
 
 WORDS = "the quick brown fox, it's 42! straße 東京 你好 👩‍👩‍👧‍👦 naïve مرحبا "
 LONG = Sampling(max_tokens=10**9)

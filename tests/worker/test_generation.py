@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from modserve.transport.messages import Sampling
-from modserve.worker.blocks import NoRoom
-from modserve.worker.generation import TextStage
+from modserve.worker.text.blocks import NoRoom
+from modserve.worker.text.generation import TextStage
 
 from ..checkpoints import make_llama, make_llava_onevision, make_mllama, make_qwen2
 from .text_requests import (

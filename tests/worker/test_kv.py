@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from modserve.worker.kv import KvPool, KvShape
+from modserve.worker.text.kv import KvPool, KvShape
 
 SHAPE = KvShape(layers=2, kv_heads=3, head_dim=4)
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from modserve.worker.packing import MOST_ROWS, PackedLinear, pack
+from modserve.worker.text.packing import MOST_ROWS, PackedLinear, pack
 
 
 @pytest.mark.parametrize("bias", [True, False])

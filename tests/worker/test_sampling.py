@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from modserve.transport.messages import Sampling
-from modserve.worker.ordering import leading
-from modserve.worker.penalties import Seen
-from modserve.worker.sampling import SamplingRow, sample, uniform
+from modserve.worker.tokens.ordering import leading
+from modserve.worker.tokens.penalties import Seen
+from modserve.worker.tokens.sampling import SamplingRow, sample, uniform
 
 Case = tuple[list[float], Sampling, int, list[int], list[int]]
 Counts = NDArray[np.int64]

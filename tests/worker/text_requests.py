@@ -28,14 +28,14 @@ from transformers.models.mllama.processing_mllama import (
 )
 
 from modserve.transport.messages import Sampling
-from modserve.worker.emission import Emission
 from modserve.worker.families.decoder_text import DecoderText
 from modserve.worker.families.mllama_text import MllamaText
 from modserve.worker.families.text import TextHalf
-from modserve.worker.generation import TextStage
-from modserve.worker.kv import KvPool
 from modserve.worker.loading import load
-from modserve.worker.text_work import Span, StepResult, TextTask
+from modserve.worker.text.generation import TextStage
+from modserve.worker.text.kv import KvPool
+from modserve.worker.text.text_work import Span, StepResult, TextTask
+from modserve.worker.tokens.emission import Emission
 
 IMAGE = -1  # stands for an image in a request's pattern of token ids
 

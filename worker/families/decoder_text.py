@@ -6,10 +6,10 @@ from typing import Any
 
 from torch import Tensor
 
-from ..cross import CrossKv
-from ..sequence import Sequence
-from ..step import Piece, Step
-from ..text_work import TextTask
+from ..text.cross import CrossKv
+from ..text.sequence import Sequence
+from ..text.step import Piece, Step
+from ..text.text_work import TextTask
 from .text import page, self_attention_shape
 
 

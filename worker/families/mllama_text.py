@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..attention import attend, attend_row
-from ..cross import CrossKv, sights
-from ..sequence import Sequence
-from ..step import Piece, Step
-from ..text_work import TextTask
+from ..text.attention import attend, attend_row
+from ..text.cross import CrossKv, sights
+from ..text.sequence import Sequence
+from ..text.step import Piece, Step
+from ..text.text_work import TextTask
 from .text import page, self_attention_shape
 
 

@@ -6,12 +6,12 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-from ..attention import NAME
-from ..cross import CrossKv
-from ..kv import KvShape
-from ..sequence import Sequence
-from ..step import Step
-from ..text_work import TextTask
+from ..text.attention import NAME
+from ..text.cross import CrossKv
+from ..text.kv import KvShape
+from ..text.sequence import Sequence
+from ..text.step import Step
+from ..text.text_work import TextTask
 
 
 class TextHalf(Protocol):

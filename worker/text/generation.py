@@ -17,14 +17,14 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from ..scheduler.batching import Grower, Runnable, next_batch, preempt
-from ..transport.messages import Sampling
+from ...scheduler.batching import Grower, Runnable, next_batch, preempt
+from ...transport.messages import Sampling
+from ..families.text import TextHalf
+from ..tokens.emission import Emission
+from ..tokens.sampling import Sampled, SamplingRow, sample
 from .blocks import NoRoom
-from .emission import Emission
-from .families.text import TextHalf
 from .kv import KvPool
 from .packing import pack
-from .sampling import Sampled, SamplingRow, sample
 from .sequence import Doing, Sequence
 from .step import Piece, lay_out
 from .text_work import Progress, StepResult, TextStats, TextTask

@@ -7,9 +7,9 @@ from enum import Enum, auto
 
 from torch import Tensor
 
+from ..tokens.emission import Emission
+from ..tokens.sampling import SamplingRow
 from .cross import CrossKv
-from .emission import Emission
-from .sampling import SamplingRow
 from .text_work import TextTask
 
 

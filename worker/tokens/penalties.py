@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..transport.messages import Sampling
+from ...transport.messages import Sampling
 
 
 class Seen:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..transport.messages import Sampling, TokenLogprobs
+from ...transport.messages import Sampling, TokenLogprobs
 
 
 @dataclass(frozen=True, slots=True)

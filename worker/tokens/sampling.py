@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import pad
 
-from ..transport.messages import Sampling, TokenLogprobs
+from ...transport.messages import Sampling, TokenLogprobs
 from .ordering import leading
 from .penalties import Seen, penalise, penalised
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from tokenizers import Tokenizer
 
-from ..transport.messages import Sampling
+from ...transport.messages import Sampling
 from .detokenization import TextStream
 from .stopping import StopStrings
 

@@ -1,0 +1,1 @@
+"""The text stage: paged KV, attention, steps of many requests at once."""
