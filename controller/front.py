@@ -81,6 +81,10 @@ class Front:
             return
         if word.request_id in office.preparing:
             return  # a repeated submission is harmless
+        if said := office.ended.of(identity, word.request_id):
+            for frame in said:
+                office.clients.send(session, frame, office.now())
+            return
         refusal = self._refusal(word, frames)
         if refusal is not None:
             office.tally.rejected += 1

@@ -132,7 +132,10 @@ class Hands:
             word: say.ToClient = say.Refused(request.id, code, command.reason)
         else:
             word = self._last_word(ticket, command.reason, first)
-        self._office.clients.send(session, codec.encode(word), self._office.now())
+        frame = codec.encode(word)
+        if request.phase is Phase.DONE:
+            self._office.ended.keep(session.identity, request.id, [*ticket.frames, frame])
+        self._office.clients.send(session, frame, self._office.now())
 
     def _last_word(self, ticket: Ticket, reason: str, first: float | None) -> say.Ended:
         request = ticket.request

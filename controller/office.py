@@ -13,6 +13,7 @@ from ..transport.channels import Router
 from ..transport.messages import TensorHandle
 from .clients import Clients
 from .crew import Crew
+from .ended import Ended
 from .options import ControllerOptions
 from .tickets import Ticket
 
@@ -42,6 +43,7 @@ class Office:
     first_tokens: dict[str, float] = field(default_factory=dict)  # when, for TTFT
     handles: dict[str, tuple[int, TensorHandle]] = field(default_factory=dict)  # by content key
     preparing: dict[str, int] = field(default_factory=dict)  # request -> client, not yet admitted
+    ended: Ended = field(default_factory=Ended)
     held_bytes: int = 0  # image files of open requests
     tally: Tally = field(default_factory=Tally)
     started: float = field(default_factory=time.monotonic)

@@ -75,7 +75,10 @@ def test_bad_usage_is_one_sentence(
     ("line", "expected"),
     [
         ("generate Hi --image /nowhere.png", "cannot read image /nowhere.png: No such file"),
-        ("start-controller --model /nowhere", "expected a folder with a checkpoint (or tiny)"),
+        (
+            "start-controller --model /nowhere",
+            "a checkpoint, a hub id, or tiny",
+        ),
         ("start-controller --model tiny --bind tcp://0.0.0.0:0", "or --insecure"),
     ],
 )

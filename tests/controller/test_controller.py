@@ -192,6 +192,26 @@ def test_a_client_that_stopped_reading_is_cancelled_and_others_go_on() -> None:
     run(life())
 
 
+def test_a_submit_repeated_after_the_end_gets_the_same_answer_and_no_second_run() -> None:
+    async def life() -> None:
+        async with controller() as (_, endpoint):
+            worker, client, other = Worker(endpoint, "text"), Client(endpoint), Client(endpoint)
+            await worker.join()
+            client.submit("a", max_tokens=1)
+            worker.step(await worker.hear(say.Prefill), 1, finish="stop")
+            first = await client.hear(say.Ended)
+            client.submit("a", max_tokens=1)
+            assert await client.hear(say.Ended, 2) == first
+            assert client.heard(say.Deltas) == 2
+            assert worker.heard(say.Prefill) == 1
+            other.submit("a", max_tokens=1)  # another client's own request of that name
+            worker.step(await worker.hear(say.Prefill, 2), 1, finish="stop")
+            assert (await other.hear(say.Ended)).usage.completion_tokens == 1
+            end(client, other, worker)
+
+    run(life())
+
+
 def test_a_cancel_reaches_the_worker_and_answers_the_client() -> None:
     async def life() -> None:
         async with controller() as (_, endpoint):
