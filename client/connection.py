@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from ..transport import codec
@@ -32,6 +33,7 @@ from .reception import Reception
 
 TICK_S = 0.25
 GREET_TICKS = 4  # of silence before another Greet
+GAP_S = 2.0  # for the answer to a repeated Submit to close a gap
 MESSAGE_ROOM = 1 << 20  # bytes of a Submit beside its images that every controller takes
 
 
@@ -178,14 +180,38 @@ class Connection:
             reception = self._open.get(delta.request_id)
             if reception is None:
                 continue  # cancelled: these were on their way
-            reception.take(delta)
-            if reception.over:  # the answer is broken
-                self.leave(reception)
+            if delta.start > reception.received:
+                self._ask_again(reception, partial(self._take, reception, delta))
+            else:
+                self._take(reception, delta)
+
+    def _take(self, reception: Reception, delta: say.Delta) -> None:
+        reception.take(delta)
+        if reception.over:  # the answer is broken
+            self.leave(reception)
 
     def _on_ended(self, word: say.Ended) -> None:
-        reception = self._open.pop(word.request_id, None)
-        if reception is not None:
-            reception.end(word)
+        reception = self._open.get(word.request_id)
+        if reception is None:
+            return
+        finished = word.finish_reason in ("stop", "length")
+        if finished and word.usage.completion_tokens > reception.received:
+            self._ask_again(reception, partial(self._end, reception, word))
+        else:
+            self._end(reception, word)
+
+    def _end(self, reception: Reception, word: say.Ended) -> None:
+        self._open.pop(word.request_id, None)
+        reception.end(word)
+
+    def _ask_again(self, reception: Reception, take: Callable[[], None]) -> None:
+        """Words were lost with a connection: a repeated Submit is answered with all of them.
+
+        Where that brings nothing in time, `take` takes the word behind the gap as it is.
+        """
+        if reception.gap is None:
+            reception.gap = (self._loop.time(), take)
+            self._submit(reception)
 
     def _on_refused(self, word: say.Refused) -> None:
         self._refuse(word.request_id, word.code, word.reason)
@@ -241,6 +267,9 @@ class Connection:
     def _end_overdue(self) -> None:
         """The controller ends a request at its deadline; one that fails to is not waited for."""
         for reception in list(self._open.values()):
+            if reception.gap is not None and self._loop.time() - reception.gap[0] > GAP_S:
+                reception.gap[1]()
+                continue
             limit = reception.submit.timeout_s
             if limit is None:
                 continue

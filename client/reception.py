@@ -8,7 +8,7 @@ one that reads, and never holds up another request of the same client.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ..transport.messages import Delta, Ended, Submit, TokenLogprobs
 from .answers import Answer, Chunk
@@ -23,6 +23,7 @@ class Reception:
         self.frames = frames
         self.opened_at = opened_at
         self.over = False
+        self.gap: tuple[float, Callable[[], None]] | None = None  # since when; to take it as it is
         self.cancelled = False  # by the caller, who gets what there is rather than an error
         self._pieces: list[str] = []
         self._token_ids: list[int] = []
@@ -37,6 +38,11 @@ class Reception:
     @property
     def request_id(self) -> str:
         return self.submit.request_id
+
+    @property
+    def received(self) -> int:
+        """Tokens so far."""
+        return len(self._token_ids)
 
     # What comes in.
 
@@ -74,6 +80,7 @@ class Reception:
         if text:
             self._pieces.append(text)
         self._token_ids += token_ids
+        self.gap = None
         self._logprobs += logprobs
         self._length += len(text)
         self._length_at[len(self._token_ids)] = self._length
