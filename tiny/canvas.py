@@ -11,7 +11,7 @@ ASPECTS = (4 / 3, 3 / 2, 16 / 9, 3 / 4, 2 / 3, 5 / 4)
 PHOTO = (640, 480)
 
 
-def draw_size(rng: random.Random, widest: float = 2.0) -> tuple[int, int]:
+def draw_size(rng: random.Random) -> tuple[int, int]:
     """(width, height); mostly small, because drawing and resizing large ones costs the time."""
     kind = rng.random()
     if kind < 0.04:
@@ -19,7 +19,7 @@ def draw_size(rng: random.Random, widest: float = 2.0) -> tuple[int, int]:
     side = rng.choice((64, 80, 96, 112, 128, 144, 160, 192, 224, 256))
     if kind < 0.5:
         return side, side
-    aspect = min(widest, rng.choice(ASPECTS))
+    aspect = rng.choice(ASPECTS)
     return (round(side * aspect), side) if aspect > 1 else (side, round(side / aspect))
 
 

@@ -21,7 +21,7 @@ from transformers import (
 from . import tokenizing
 
 FOLDER = Path(__file__).parent / "checkpoint"
-TILE, PATCH = 48, 8
+TILE, PATCH = 64, 16
 PINPOINTS = [[TILE, TILE], [TILE, 2 * TILE], [2 * TILE, TILE]]  # (height, width)
 ASPECT = "anyres_max_4"
 
@@ -71,8 +71,6 @@ def make_model(tokenizer: PreTrainedTokenizerFast) -> LlavaOnevisionForCondition
         tie_word_embeddings=True,
     )
     model = LlavaOnevisionForConditionalGeneration(config)
-    # At the default scale places drown among pixels; with this, digits are learned twice as fast.
-    torch.nn.init.normal_(model.model.vision_tower.embeddings.position_embedding.weight, std=0.5)
     model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
         eos_token_id=[number[tokenizing.END], number[tokenizing.PAD]],
         pad_token_id=number[tokenizing.PAD],

@@ -51,7 +51,7 @@ def _draw_kind(rng: random.Random) -> tuple[str, str]:
 
 
 def paint(scene: Scene, rng: random.Random) -> Image.Image:
-    width, height = draw_size(rng, widest=1.5)
+    width, height = draw_size(rng)
     zoom = 1 if min(width, height) > 128 else 2  # ImageDraw has no antialiasing of its own
     background = draw_background(rng, dark=rng.random() < 0.35)
     canvas = Image.new("RGB", (width * zoom, height * zoom), background)
@@ -64,7 +64,7 @@ def paint_on(canvas: Image.Image, scene: Scene, rng: random.Random) -> Image.Ima
     pen = ImageDraw.Draw(canvas)
     cell_width, cell_height = canvas.width / 3, canvas.height / 3
     for thing in scene.things:
-        radius = min(cell_width, cell_height) * rng.uniform(0.36, 0.46)
+        radius = min(cell_width, cell_height) * rng.uniform(0.3, 0.44)
         x = (thing.cell % 3 + 0.5) * cell_width
         y = (thing.cell // 3 + 0.5) * cell_height
         x += rng.uniform(-1, 1) * (cell_width / 2 - radius) * 0.7

@@ -27,11 +27,11 @@ from .rows import Batch, Collator
 from .student import Student
 
 SEED = 7
-GLIMPSES, ROWS = 64, 16  # images and lessons in a step
+GLIMPSES, ROWS = 96, 16  # images and lessons in a step
 WARM_UP = 0.04
 SHOWN = 50  # steps between two lines of progress
-RATE, MUON_RATE = 1.5e-3, 6e-3
-SEEING = 0.36  # of the minutes
+RATE, MUON_RATE = 1.5e-3, 2e-3
+SEEING = 0.28  # of the minutes
 
 
 B = TypeVar("B")  # a batch
@@ -97,8 +97,8 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Trains the shipped checkpoint.")
     parser.add_argument("--folder", type=Path, default=layout.FOLDER)
-    parser.add_argument("--see-steps", type=int, default=1600)
-    parser.add_argument("--steps", type=int, default=2200)
+    parser.add_argument("--see-steps", type=int, default=1500)
+    parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--minutes", type=float, default=27.0)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--tests", type=int, default=400, help="held-out samples of each sort")
