@@ -7,16 +7,16 @@ from PIL import Image
 
 Colour = tuple[int, int, int]
 
-ASPECTS = (4 / 3, 3 / 2, 16 / 9, 3 / 4, 2 / 3, 5 / 4)
+ASPECTS = (4 / 3, 5 / 4, 6 / 5, 3 / 4, 4 / 5)
 PHOTO = (640, 480)
 
 
 def draw_size(rng: random.Random) -> tuple[int, int]:
     """(width, height); mostly small, because drawing and resizing large ones costs the time."""
     kind = rng.random()
-    if kind < 0.04:
+    if kind < 0.02:
         return PHOTO
-    side = rng.choice((64, 80, 96, 112, 128, 144, 160, 192, 224, 256))
+    side = rng.choice((64, 72, 80, 96, 112, 128, 128, 160, 224))
     if kind < 0.5:
         return side, side
     aspect = rng.choice(ASPECTS)

@@ -4,9 +4,10 @@ import random
 from collections.abc import Iterator
 
 from . import digits, scenes
+from .pictures import paint
 from .questions import describe
 from .samples import Lesson, Pair, Sample
-from .things import Scene
+from .things import Scan, Scene, Subject
 from .verdicts import ORDINALS, about_digits, about_scenes
 
 SAME_SHARE = 0.4  # of the two-digit samples show the same digit twice
@@ -17,37 +18,35 @@ def held_out(count: int, seed: int = 0) -> Iterator[Sample]:
     rng = random.Random(f"held-out comparisons {seed}")
     for _ in range(count):
         lesson = draw(rng, held_out=True)
+        images = tuple(paint(subject, rng) for subject in lesson.subjects)
         (pair,) = lesson.pairs
-        yield Sample(lesson.images, pair.question, pair.answer)
+        yield Sample(images, pair.question, pair.answer)
 
 
-def draw(rng: random.Random, held_out: bool, questions: int = 1, bend: float = 0.0) -> Lesson:
+def draw(rng: random.Random, held_out: bool, questions: int = 1) -> Lesson:
     kind = rng.random()
     if kind < 0.5:
-        return _draw_digits(rng, held_out, questions, bend)
+        return _draw_digits(rng, held_out, questions)
     if kind < 0.92:
         return _draw_scenes(rng, held_out, questions)
-    return _draw_mixed(rng, held_out, questions, bend)
+    return _draw_mixed(rng, held_out, questions)
 
 
-def _draw_digits(rng: random.Random, held_out: bool, questions: int, bend: float) -> Lesson:
+def _draw_digits(rng: random.Random, held_out: bool, questions: int) -> Lesson:
     rows = digits.scans(held_out)
     chosen = [rng.choice(rows) for _ in range(rng.choice((2, 2, 2, 3, 4)))]
     if len(chosen) == 2 and rng.random() < SAME_SHARE:
         chosen[1] = rng.choice([scan for scan in rows if scan.digit == chosen[0].digit])
     shown = [scan.digit for scan in chosen]
-    images = tuple(digits.draw(scan, rng, bend) for scan in chosen)
-    pairs = tuple(about_digits(shown, rng) for _ in range(questions))
-    return Lesson(images, tuple(shown), pairs)
+    return Lesson(tuple(chosen), tuple(about_digits(shown, rng) for _ in range(questions)))
 
 
 def _draw_scenes(rng: random.Random, held_out: bool, questions: int) -> Lesson:
-    most = rng.choice((1, 4, 4))
+    most = rng.choice((1, 4))
     pair = [scenes.draw_scene(rng, held_out, most) for _ in range(2)]
     if most == 1 and rng.random() < 0.4:
         pair[1] = _draw_like(pair[0], rng, held_out)
-    images = tuple(scenes.paint(scene, rng) for scene in pair)
-    return Lesson(images, tuple(pair), tuple(about_scenes(pair, rng) for _ in range(questions)))
+    return Lesson(tuple(pair), tuple(about_scenes(pair, rng) for _ in range(questions)))
 
 
 def _draw_like(scene: Scene, rng: random.Random, held_out: bool) -> Scene:
@@ -59,19 +58,20 @@ def _draw_like(scene: Scene, rng: random.Random, held_out: bool) -> Scene:
             return other
 
 
-def _draw_mixed(rng: random.Random, held_out: bool, questions: int, bend: float) -> Lesson:
-    scan = rng.choice(digits.scans(held_out))
-    scene = scenes.draw_scene(rng, held_out, most=3)
-    shown: list[tuple[int | Scene, str]]
-    shown = [(scan.digit, f"the digit {scan.digit}"), (scene, describe(scene))]
-    rng.shuffle(shown)
-    images = tuple(
-        scenes.paint(subject, rng) if isinstance(subject, Scene) else digits.draw(scan, rng, bend)
-        for subject, _ in shown
-    )
+def _draw_mixed(rng: random.Random, held_out: bool, questions: int) -> Lesson:
+    subjects: list[Subject] = [
+        rng.choice(digits.scans(held_out)),
+        scenes.draw_scene(rng, held_out, most=3),
+    ]
+    rng.shuffle(subjects)
     pairs = []
     for _ in range(questions):
-        which, (_, words) = rng.choice(list(zip(ORDINALS, shown, strict=False)))
+        which = rng.randrange(2)
         question = rng.choice(("What is in the {} image?", "What does the {} image show?"))
-        pairs.append(Pair(question.format(which), f"The {which} image shows {words}."))
-    return Lesson(images, tuple(subject for subject, _ in shown), tuple(pairs))
+        answer = f"The {ORDINALS[which]} image shows {_name(subjects[which])}."
+        pairs.append(Pair(question.format(ORDINALS[which]), answer))
+    return Lesson(tuple(subjects), tuple(pairs))
+
+
+def _name(subject: Subject) -> str:
+    return f"the digit {subject.digit}" if isinstance(subject, Scan) else describe(subject)

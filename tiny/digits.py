@@ -5,7 +5,6 @@ The first 80 % of the rows are for training; the last rows, other writers, are h
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -15,6 +14,7 @@ from PIL import Image
 from .canvas import Colour, draw_background, draw_size, through_jpeg
 from .questions import READ_DIGIT
 from .samples import Sample
+from .things import Scan
 
 HELD_OUT_SHARE = 0.2
 FILTERS = (
@@ -24,12 +24,6 @@ FILTERS = (
     Image.Resampling.BICUBIC,
     Image.Resampling.LANCZOS,
 )
-
-
-@dataclass(frozen=True)
-class Scan:
-    ink: NDArray[np.float64]  # [8, 8] from 0 (paper) to 1
-    digit: int
 
 
 @cache
@@ -88,14 +82,34 @@ def _resize(
     )
     if not bend:
         return mask
-    corners = ((0, 0), (0, height), (width, height), (width, 0))
-    moved = [
-        side + rng.uniform(-bend, bend) * size
-        for corner in corners
-        for side, size in zip(corner, (width, height), strict=True)
-    ]
-    quad = Image.Transform.QUAD
-    return mask.transform((width, height), quad, moved, Image.Resampling.BILINEAR)
+    return mask.transform(
+        (width, height),
+        Image.Transform.MESH,
+        _draw_mesh(width, height, rng, bend),
+        Image.Resampling.BILINEAR,
+    )
+
+
+def _draw_mesh(
+    width: int, height: int, rng: random.Random, bend: float
+) -> list[tuple[tuple[int, ...], tuple[float, ...]]]:
+    """Four boxes, and the quadrilateral that each is filled from: the nine corners are moved."""
+    xs, ys = (0, width // 2, width), (0, height // 2, height)
+    moved = {
+        (column, row): (
+            x + rng.uniform(-bend, bend) * width,
+            y + rng.uniform(-bend, bend) * height,
+        )
+        for column, x in enumerate(xs)
+        for row, y in enumerate(ys)
+    }
+    around = ((0, 0), (0, 1), (1, 1), (1, 0))  # from the upper left, counterclockwise
+    mesh: list[tuple[tuple[int, ...], tuple[float, ...]]] = []
+    for column, row in ((0, 0), (1, 0), (0, 1), (1, 1)):
+        corners = [moved[column + x, row + y] for x, y in around]
+        box = (xs[column], ys[row], xs[column + 1], ys[row + 1])
+        mesh.append((box, tuple(side for corner in corners for side in corner)))
+    return mesh
 
 
 def _draw_ink(rng: random.Random, light: bool) -> Colour:

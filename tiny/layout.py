@@ -21,8 +21,9 @@ from transformers import (
 from . import tokenizing
 
 FOLDER = Path(__file__).parent / "checkpoint"
-TILE, PATCH = 64, 16
+TILE, PATCH = 60, 20  # a patch for each place of a scene
 PINPOINTS = [[TILE, TILE], [TILE, 2 * TILE], [2 * TILE, TILE]]  # (height, width)
+WIDTH = 128  # of the text model
 ASPECT = "anyres_max_4"
 
 
@@ -48,12 +49,14 @@ def make_model(tokenizer: PreTrainedTokenizerFast) -> LlavaOnevisionForCondition
     )
     text = Qwen2Config(
         vocab_size=tokenizing.VOCABULARY,
-        hidden_size=128,
-        intermediate_size=384,
+        hidden_size=WIDTH,
+        intermediate_size=256,
         num_hidden_layers=4,
         num_attention_heads=4,
         num_key_value_heads=2,
         max_position_embeddings=4096,
+        rope_parameters={"rope_type": "default", "rope_theta": 1e6},
+        initializer_range=WIDTH**-0.5,
         tie_word_embeddings=True,
         bos_token_id=None,
         eos_token_id=number[tokenizing.END],
@@ -71,6 +74,8 @@ def make_model(tokenizer: PreTrainedTokenizerFast) -> LlavaOnevisionForCondition
         tie_word_embeddings=True,
     )
     model = LlavaOnevisionForConditionalGeneration(config)
+    # At the default scale places drown among pixels.
+    torch.nn.init.normal_(model.model.vision_tower.embeddings.position_embedding.weight, std=0.3)
     model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
         eos_token_id=[number[tokenizing.END], number[tokenizing.PAD]],
         pad_token_id=number[tokenizing.PAD],

@@ -18,14 +18,19 @@ import torch
 from torch import Tensor
 from transformers import LlavaOnevisionImageProcessorPil, PreTrainedTokenizerFast
 
+from .canvas import draw_size
+from .codes import Labels, Tile
+from .imagination import imagine
+from .pictures import paint
 from .samples import Lesson, Pair
-from .sight import Labels
-from .tokenizing import IMAGE
+from .tokenizing import number_images
 
 IGNORED = -100
 DIALOGUE_SHARE = 0.2
 SYSTEM_SHARE = 0.12
 SYSTEMS = ("You are a helpful assistant.", "You are a helpful assistant.", "Answer briefly.")
+BEND = 0.08  # how far training moves the corners of a scan, as a share of its side
+OPENING = "<|im_start|>user\n"
 
 
 @dataclass(frozen=True)
@@ -38,10 +43,10 @@ class Row:
 @dataclass(frozen=True)
 class Batch:
     rows: list[Row]
-    pixels: Tensor  # [tiles, 3, side, side], of all images in order
+    pixels: Tensor | None  # [tiles, 3, side, side], of all images in order; None if not drawn
+    labels: Labels  # of the tiles of all images in order, or of the first of each if drawn
     sizes: Tensor  # [images, 2] (height, width)
     images_per_row: list[int]  # of the rows with images: these come first
-    labels: Labels
 
 
 class Collator:
@@ -53,43 +58,56 @@ class Collator:
         self._tokenizer = tokenizer
         self._processor = processor
 
-    def __call__(self, lessons: list[Lesson], rng: random.Random) -> Batch:
-        lessons = sorted(lessons, key=lambda lesson: not lesson.images)
-        seen = [lesson for lesson in lessons if lesson.images]
+    def imagined(self, lessons: list[Lesson], rng: random.Random) -> Batch:
+        """Without drawing any image."""
+        seen, rest = _split(lessons)
+        sizes, tiles = [], []
+        for lesson in seen:
+            for subject in lesson.subjects:
+                width, height = draw_size(rng)
+                sizes.append((height, width))
+                tiles += imagine(subject, (height, width), len(lesson.subjects) == 1, rng)
+        return self._batch(seen + rest, rng, None, torch.tensor(sizes), tiles)
+
+    def drawn(self, lessons: list[Lesson], rng: random.Random) -> Batch:
+        """Exactly as at inference: a lone image in tiles, several images one tile each."""
+        seen, rest = _split(lessons)
+        images = [[paint(subject, rng, BEND) for subject in lesson.subjects] for lesson in seen]
+        outputs = [self._processor.preprocess([some], return_tensors="pt") for some in images]
+        pixels = torch.cat([output.pixel_values.flatten(0, 1) for output in outputs])
+        sizes = torch.cat([output.image_sizes for output in outputs])
         subjects = [subject for lesson in seen for subject in lesson.subjects]
-        pixels, sizes = self._see(seen)
+        tiles = [imagine(subject, (1, 1), False, rng)[0] for subject in subjects]
+        return self._batch(seen + rest, rng, pixels, sizes, tiles)
+
+    def _batch(
+        self,
+        lessons: list[Lesson],
+        rng: random.Random,
+        pixels: Tensor | None,
+        sizes: Tensor,
+        tiles: list[Tile],
+    ) -> Batch:
         return Batch(
             rows=[self._row(lesson, rng) for lesson in lessons],
             pixels=pixels,
+            labels=Labels.of(tiles),
             sizes=sizes,
-            images_per_row=[len(lesson.images) for lesson in seen],
-            labels=Labels.of(subjects),
+            images_per_row=[len(lesson.subjects) for lesson in lessons if lesson.subjects],
         )
-
-    def _see(self, lessons: list[Lesson]) -> tuple[Tensor, Tensor]:
-        """Exactly as at inference: a lone image in tiles, several images one tile each."""
-        outputs = [
-            self._processor.preprocess([list(lesson.images)], return_tensors="pt")
-            for lesson in lessons
-        ]
-        pixels = torch.cat([output.pixel_values.flatten(0, 1) for output in outputs])
-        return pixels, torch.cat([output.image_sizes for output in outputs])
 
     def _row(self, lesson: Lesson, rng: random.Random) -> Row:
         system = rng.random() < SYSTEM_SHARE
-        head = f"<|im_start|>system \n{rng.choice(SYSTEMS)}<|im_end|>" if system else ""
+        head = f"<|im_start|>system\n{rng.choice(SYSTEMS)}<|im_end|>" if system else ""
         dialogue = rng.random() < DIALOGUE_SHARE
-        # In plain talk side by side, each question opens its own message.
-        opening = "<|im_start|>user "
-        pieces = [self._prompt(head + (opening + IMAGE * len(lesson.images)))]
-        if not lesson.images and not dialogue:
-            pieces = [self._prompt(head)]
-        pairs = lesson.pairs
-        for index, pair in enumerate(pairs):
+        if lesson.subjects or dialogue:
+            head += OPENING + number_images(len(lesson.subjects))
+        pieces = [self._prompt(head)]
+        for index, pair in enumerate(lesson.pairs):
+            # In plain talk side by side, each question opens its own message.
+            opened = index == 0 if dialogue else bool(lesson.subjects)
             segment = 0 if dialogue else index + 1
-            first = "" if lesson.images or dialogue else opening
-            later = opening if dialogue and index else ""
-            pieces += self._question(pair, first + later, segment)
+            pieces += self._question(pair, "" if opened else OPENING, segment)
         return Row(*(torch.cat(part) for part in zip(*pieces, strict=True)))
 
     def _prompt(self, text: str, segment: int = 0) -> tuple[Tensor, Tensor, Tensor]:
@@ -99,9 +117,15 @@ class Collator:
     def _question(
         self, pair: Pair, opening: str, segment: int
     ) -> list[tuple[Tensor, Tensor, Tensor]]:
-        asked = f"{opening}\n{pair.question}<|im_end|><|im_start|>assistant\n"
+        asked = f"{opening}{pair.question}<|im_end|><|im_start|>assistant\n"
         prompt, targets, segments = self._prompt(asked, segment)
         answer, _, more = self._prompt(f"{pair.answer}<|im_end|>", segment)
         targets[-1] = answer[0]
         rest = torch.cat((answer[1:], torch.tensor([IGNORED])))
         return [(prompt, targets, segments), (answer, rest, more)]
+
+
+def _split(lessons: list[Lesson]) -> tuple[list[Lesson], list[Lesson]]:
+    """Those with images, and the others."""
+    seen = [lesson for lesson in lessons if lesson.subjects]
+    return seen, [lesson for lesson in lessons if not lesson.subjects]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from .things import Scene
+from .things import Subject
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Lesson:
-    """Several questions about the same images; no images for plain talk."""
+    """Several questions about the same subjects, one to an image; no subjects for plain talk."""
 
-    images: tuple[Image.Image, ...]
-    subjects: tuple[int | Scene, ...]  # what each image shows: a digit or a scene
+    subjects: tuple[Subject, ...]
     pairs: tuple[Pair, ...]

@@ -1,4 +1,4 @@
-"""Coloured shapes on a 3x3 grid: one to five of them, drawn with some jitter.
+"""Coloured shapes on a 3x3 grid: one to four of them, drawn with some jitter.
 
 A scene is held out by the set of kinds (colour and shape) in it: no set of kinds that is tested
 was ever seen in training, whatever the places, sizes and backgrounds.
@@ -16,7 +16,7 @@ from .questions import about_scene
 from .samples import Sample
 from .things import COLOURS, PLACES, SHAPES, Scene, Thing
 
-MOST = 5
+MOST = 4
 HELD_OUT_MODULO = 5  # a fifth of the sets of kinds is held out
 
 
@@ -35,19 +35,26 @@ def held_out(count: int, seed: int = 0) -> Iterator[Sample]:
 
 
 def draw_scene(rng: random.Random, held_out: bool, most: int = MOST) -> Scene:
-    """Half of the scenes repeat kinds, so that there is something to count."""
+    """Half of the scenes repeat kinds, to be counted; in a third each has a shape and a colour of
+    its own, to be found by it."""
     while True:
         number = rng.randint(1, most)
         cells = sorted(rng.sample(range(len(PLACES)), number))
-        palette = [_draw_kind(rng) for _ in range(rng.choice((2, 3, 9)))]
-        things = tuple(Thing(*rng.choice(palette), cell) for cell in cells)
+        things = tuple(map(Thing, *_draw_kinds(number, rng), cells))
         scene = Scene(things)
         if is_held_out(scene) == held_out:
             return scene
 
 
-def _draw_kind(rng: random.Random) -> tuple[str, str]:
-    return rng.choice(tuple(COLOURS)), rng.choice(SHAPES)
+def _draw_kinds(number: int, rng: random.Random) -> tuple[list[str], list[str]]:
+    """Colours and shapes."""
+    if rng.random() < 0.35:
+        return rng.sample(tuple(COLOURS), number), rng.sample(SHAPES, number)
+    palette = [
+        (rng.choice(tuple(COLOURS)), rng.choice(SHAPES)) for _ in range(rng.choice((2, 3, 9)))
+    ]
+    kinds = [rng.choice(palette) for _ in range(number)]
+    return [colour for colour, _ in kinds], [shape for _, shape in kinds]
 
 
 def paint(scene: Scene, rng: random.Random) -> Image.Image:
@@ -64,7 +71,7 @@ def paint_on(canvas: Image.Image, scene: Scene, rng: random.Random) -> Image.Ima
     pen = ImageDraw.Draw(canvas)
     cell_width, cell_height = canvas.width / 3, canvas.height / 3
     for thing in scene.things:
-        radius = min(cell_width, cell_height) * rng.uniform(0.3, 0.44)
+        radius = min(cell_width, cell_height) * rng.uniform(0.34, 0.45)
         x = (thing.cell % 3 + 0.5) * cell_width
         y = (thing.cell // 3 + 0.5) * cell_height
         x += rng.uniform(-1, 1) * (cell_width / 2 - radius) * 0.7

@@ -1,47 +1,82 @@
-"""The forward pass of training, over the model's own modules, and its loss."""
+"""The forward pass of training, over the model's own modules, and its losses."""
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 from transformers import LlavaOnevisionForConditionalGeneration
+from transformers.models.llava_onevision.modeling_llava_onevision import (
+    image_size_to_num_patches,
+)
 
+from . import sight
+from .codes import Codes
+from .layout import PINPOINTS, TILE
 from .rows import IGNORED, Batch, Row
-from .sight import Glimpses, Sight
+from .sight import Glimpses
+from .things import PLACES
 
 SIGHT_SHARE = 0.3
+BLUR = 0.03  # of imagined tokens: each number is off by about this much
 LINE = 256  # tokens in a line of packed rows, unless one row is longer
 
 
 class Student(nn.Module):
-    def __init__(self, model: LlavaOnevisionForConditionalGeneration) -> None:
+    def __init__(self, model: LlavaOnevisionForConditionalGeneration, codes: Codes) -> None:
         super().__init__()
         self.model = model
-        self.sight = Sight(model.model.language_model.config.hidden_size)
+        self.codes = codes
+
+    def seers(self) -> list[nn.Module]:
+        """The tower, and the projector that writes for it."""
+        return [self.model.model.vision_tower, self.model.model.multi_modal_projector]
+
+    def readers(self) -> list[nn.Module]:
+        return [_Newline(self.model.model.image_newline), self.model.model.language_model]
 
     def see(self, glimpses: Glimpses) -> Tensor:
-        return self.sight.loss(self._look(glimpses), glimpses.labels)
+        """The loss of the tower by itself."""
+        return sight.loss(self.codes, self._look(glimpses), glimpses.labels)
 
-    @torch.no_grad()
-    def share_of_digits(self, glimpses: Glimpses) -> float:
-        """How many the sight alone reads right."""
-        _, _, digits = self.sight(self._look(glimpses))
-        return float((digits.argmax(-1) == glimpses.labels.digits).float().mean())
+    def read(self, batch: Batch) -> Tensor:
+        """The loss of the text model by itself: of the answers about images never drawn."""
+        written = self.codes.write(batch.labels)
+        tiles = written + BLUR * torch.randn_like(written)
+        alone = [count == 1 for count in batch.images_per_row for _ in range(count)]
+        counts = [
+            image_size_to_num_patches(size, PINPOINTS, TILE) if lone else 1
+            for size, lone in zip(batch.sizes.tolist(), alone, strict=True)
+        ]
+        features, _ = self.model.model.pack_image_features(
+            torch.split(tiles, counts),
+            batch.sizes,
+            image_newline=self.model.model.image_newline,
+            vision_aspect_ratio=self.model.config.vision_aspect_ratio,
+        )
+        return self._answer(batch, features)
 
-    def _look(self, glimpses: Glimpses) -> list[Tensor]:
-        tower = self.model.model.vision_tower(glimpses.pixels, output_hidden_states=True)
-        return list(self.model.model.multi_modal_projector(tower.hidden_states[-1]))
-
-    def loss(self, batch: Batch, progress: float) -> Tensor:
-        """Of the answers, and of the sight with a weight that falls to nothing."""
+    def answer(self, batch: Batch, progress: float) -> Tensor:
+        """Of the answers about drawn images, and of the sight with a weight that falls to none."""
         output = self.model.get_image_features(
             batch.pixels, batch.sizes, batch_num_images=torch.tensor(batch.images_per_row)
         )
         images = list(output.pooler_output)
-        seen = self.sight.loss(images, batch.labels)
-        return self._read(batch, images) + SIGHT_SHARE * (1 - progress) * seen
+        first = torch.stack([image[: len(PLACES)] for image in images])  # the tile that shows all
+        seen = sight.loss(self.codes, first, batch.labels)
+        return self._answer(batch, images) + SIGHT_SHARE * (1 - progress) * seen
 
-    def _read(self, batch: Batch, features: list[Tensor]) -> Tensor:
+    @torch.no_grad()
+    def share_of_digits(self, glimpses: Glimpses) -> float:
+        """How many the tower by itself reads right."""
+        _, _, digits = self.codes.read(self._look(glimpses))
+        return float((digits.mean(1).argmax(-1) == glimpses.labels.digits).float().mean())
+
+    def _look(self, glimpses: Glimpses) -> Tensor:
+        tower = self.model.model.vision_tower(glimpses.pixels, output_hidden_states=True)
+        tokens: Tensor = self.model.model.multi_modal_projector(tower.hidden_states[-1])
+        return tokens
+
+    def _answer(self, batch: Batch, features: list[Tensor]) -> Tensor:
         image = self.model.config.image_token_id
         lengths = iter([len(feature) for feature in features])
         images = batch.images_per_row + [0] * (len(batch.rows) - len(batch.images_per_row))
@@ -62,6 +97,14 @@ class Student(nn.Module):
         ).last_hidden_state
         asked = lines.targets != IGNORED
         return functional.cross_entropy(self.model.lm_head(hidden[asked]), lines.targets[asked])
+
+
+class _Newline(nn.Module):
+    """What ends each line of tokens of an image: a weight that belongs to no module of its own."""
+
+    def __init__(self, weight: nn.Parameter) -> None:
+        super().__init__()
+        self.weight = weight
 
 
 class Lines:

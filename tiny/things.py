@@ -1,6 +1,9 @@
-"""What a picture can hold: things of a colour and a shape, on a 3x3 grid of places."""
+"""What a picture can show: a handwritten digit, or coloured shapes on a 3x3 grid of places."""
 
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from .canvas import Colour
 
@@ -26,6 +29,12 @@ PLACES = (
 )
 
 
+@dataclass(frozen=True, eq=False)
+class Scan:
+    ink: NDArray[np.float64]  # [8, 8] from 0 (paper) to 1
+    digit: int
+
+
 @dataclass(frozen=True)
 class Thing:
     colour: str
@@ -48,3 +57,9 @@ class Scene:
     def only(self, word: str) -> Thing:
         (thing,) = (t for t in self.things if word in (t.shape, t.colour, t.name))
         return thing
+
+    def at(self, cell: int) -> Thing | None:
+        return next((thing for thing in self.things if thing.cell == cell), None)
+
+
+Subject = Scan | Scene

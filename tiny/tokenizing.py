@@ -13,21 +13,23 @@ START, END, PAD = "<|im_start|>", "<|im_end|>", "<|endoftext|>"
 IMAGE, VIDEO = "<image>", "<video>"
 VOCABULARY = 1024
 
-# As in LLaVA-OneVision: the images of a message first, then its text.
+# As in LLaVA-OneVision the images of a message come first, then its text; each has its number.
 CHAT_TEMPLATE = """\
+{%- set seen = namespace(images=0) -%}
 {%- for message in messages -%}
-{{- '<|im_start|>' + message['role'] + (' ' if message['role'] != 'assistant' else '') -}}
+{{- '<|im_start|>' + message['role'] + '\\n' -}}
 {%- if message['content'] is string -%}
-{{- '\\n' + message['content'] -}}
+{{- message['content'] -}}
 {%- else -%}
 {%- for part in message['content'] if part['type'] in ('image', 'image_url') -%}
-{{- '<image>' -}}
+{%- set seen.images = seen.images + 1 -%}
+{{- 'Image ' + seen.images|string + ':<image>\\n' -}}
 {%- endfor -%}
 {%- for part in message['content'] if part['type'] == 'video' -%}
-{{- '<video>' -}}
+{{- '<video>\\n' -}}
 {%- endfor -%}
 {%- for part in message['content'] if part['type'] == 'text' -%}
-{{- '\\n' + part['text'] -}}
+{{- part['text'] -}}
 {%- endfor -%}
 {%- endif -%}
 {{- '<|im_end|>' -}}
@@ -36,6 +38,11 @@ CHAT_TEMPLATE = """\
 {{- '<|im_start|>assistant\\n' -}}
 {%- endif -%}
 """
+
+
+def number_images(count: int) -> str:
+    """As the template opens a message that holds so many images."""
+    return "".join(f"Image {1 + index}:{IMAGE}\n" for index in range(count))
 
 
 def train_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:

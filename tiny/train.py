@@ -1,14 +1,21 @@
 """Trains the shipped checkpoint from nothing: `python -m modserve.tiny.train`.
 
-First the vision tower learns to see, then the whole model learns to answer. Half an hour on two
-cores is the limit; progress, and with it the learning rate, is the larger share of the steps and
-of the minutes that are used up. So a slow machine stops in time, with a worse model, and a fast
-one always takes the same steps.
+Two courses at once, a process and a core for each: the tower learns to write what it sees in the
+language of codes.py, and the text model to answer questions about images that are written so and
+never drawn. Then both together learn to answer about drawn images.
+
+Half an hour on two cores is the limit; progress, and with it the learning rate, is the larger
+share of the steps and of the minutes that are used up. So a slow machine stops in time, with a
+worse model, and a fast one always takes the same steps.
 """
 
 import argparse
 import math
+import multiprocessing
+import os
 import random
+import tempfile
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,22 +23,25 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from transformers import PreTrainedTokenizerFast
 
-from . import layout, lessons, sight, tokenizing
+from . import beginnings, layout, lessons, sight, tokenizing
 from .accuracy import report
+from .codes import Codes
 from .muon import Muon
-from .rows import Batch, Collator
+from .rows import BEND, Batch, Collator
 from .student import Student
 
 SEED = 7
-GLIMPSES, ROWS = 96, 16  # images and lessons in a step
+GLIMPSES, ROWS = 128, 16  # images and lessons in a step
+TOGETHER = 0.15  # of the minutes
 WARM_UP = 0.04
-SHOWN = 50  # steps between two lines of progress
-RATE, MUON_RATE = 1.5e-3, 2e-3
-SEEING = 0.28  # of the minutes
+SHOWN = 100  # steps between two lines of progress
+RATE, MUON_RATE = 1.5e-3, 4e-3
+READING, TOGETHER_RATE = 2.0, 0.2  # of these rates
 
 
 B = TypeVar("B")  # a batch
@@ -44,6 +54,7 @@ class Course(Generic[B]):
     minutes: float
     draw: Callable[[random.Random], B]
     loss: Callable[[B, float], Tensor]  # of a batch, at this progress
+    rate: float = 1.0  # of the learning rates
 
 
 class Steps(Dataset[B]):
@@ -61,52 +72,105 @@ class Steps(Dataset[B]):
 
 
 class DrawLessons:
-    def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
-        self._collate = Collator(tokenizer, layout.make_image_processor())
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, drawn: bool) -> None:
+        self._collator = Collator(tokenizer, layout.make_image_processor())
+        self._drawn = drawn
 
     def __call__(self, rng: random.Random) -> Batch:
-        return self._collate([lessons.draw_lesson(rng) for _ in range(ROWS)], rng)
+        some = [lessons.draw_lesson(rng) for _ in range(ROWS)]
+        collate = self._collator.drawn if self._drawn else self._collator.imagined
+        return collate(some, rng)
 
 
 def draw_glimpses(rng: random.Random) -> sight.Glimpses:
-    return sight.draw_glimpses(rng, GLIMPSES, lessons.BEND)
+    return sight.draw_glimpses(rng, GLIMPSES, BEND)
 
 
 def main() -> None:
     given = _arguments()
-    torch.set_num_threads(given.threads)
-    torch.manual_seed(SEED)
-    tokenizer = tokenizing.train_tokenizer(lessons.texts(3000))
-    student = Student(layout.make_model(tokenizer))
+    student, tokenizer = make_student()
     weights = sum(weight.numel() for weight in student.model.parameters())
-    print(f"{weights:,} weights, {len(tokenizer)} tokens in the vocabulary")
-    see_minutes = given.minutes * SEEING
-    take(
-        Course("see", given.see_steps, see_minutes, draw_glimpses, lambda b, _: student.see(b)),
-        student,
+    print(f"{weights:,} weights, {len(tokenizer)} tokens in the vocabulary", flush=True)
+    _learn_apart(student, tokenizer, given)
+    torch.set_num_threads(given.threads)
+    together = Course(
+        "answer",
+        given.answer_steps,
+        given.minutes * TOGETHER,
+        DrawLessons(tokenizer, drawn=True),
+        student.answer,
+        TOGETHER_RATE,
     )
-    seen = student.share_of_digits(sight.held_out_digits())
-    print(f"the vision tower by itself reads {seen:.1%} of the held-out scans", flush=True)
-    draw = DrawLessons(tokenizer)
-    take(Course("answer", given.steps, given.minutes - see_minutes, draw, student.loss), student)
+    take(together, student.model)
     layout.save(student.model, tokenizer, given.folder)
     print(f"wrote {given.folder}")
     report(given.folder, given.tests)
 
 
+def make_student() -> tuple[Student, PreTrainedTokenizerFast]:
+    """The same one in every process."""
+    torch.manual_seed(SEED)
+    tokenizer = tokenizing.train_tokenizer(lessons.texts(3000))
+    model = layout.make_model(tokenizer)
+    codes = Codes(layout.WIDTH, length=1.0)
+    codes.give(model.model.language_model.embed_tokens, tokenizer)
+    beginnings.begin(model.model.language_model)
+    return Student(model, codes), tokenizer
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Trains the shipped checkpoint.")
     parser.add_argument("--folder", type=Path, default=layout.FOLDER)
-    parser.add_argument("--see-steps", type=int, default=1500)
-    parser.add_argument("--steps", type=int, default=3000)
-    parser.add_argument("--minutes", type=float, default=27.0)
+    parser.add_argument("--see-steps", type=int, default=3000)
+    parser.add_argument("--read-steps", type=int, default=2400)
+    parser.add_argument("--answer-steps", type=int, default=1500)
+    parser.add_argument("--minutes", type=float, default=28.0)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--tests", type=int, default=400, help="held-out samples of each sort")
     return parser.parse_args()
 
 
-def take(course: Course[B], student: Student) -> None:
-    optimizer = Optimizer(student)
+def _learn_apart(
+    student: Student, tokenizer: PreTrainedTokenizerFast, given: argparse.Namespace
+) -> None:
+    minutes = given.minutes * (1 - TOGETHER)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "tower.safetensors"
+        other = multiprocessing.get_context("spawn").Process(
+            target=learn_to_see, args=(given.see_steps, minutes, file)
+        )
+        other.start()
+        torch.set_num_threads(max(1, given.threads // 2))
+        draw, loss = DrawLessons(tokenizer, drawn=False), lambda b, _: student.read(b)
+        reading = Course("read", given.read_steps, minutes, draw, loss, READING)
+        take(reading, nn.ModuleList(student.readers()))
+        other.join()
+        if other.exitcode:
+            raise SystemExit(f"the process that learns to see ended with {other.exitcode}")
+        nn.ModuleList(student.seers()).load_state_dict(load_file(file))
+
+
+def learn_to_see(steps: int, minutes: float, file: Path) -> None:
+    """In a process of its own that ends with its parent; leaves the weights in `file`."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    torch.set_num_threads(1)
+    student, _ = make_student()
+    seers = nn.ModuleList(student.seers())
+    take(Course("see", steps, minutes, draw_glimpses, lambda b, _: student.see(b)), seers)
+    seen = student.share_of_digits(sight.held_out_digits())
+    print(f"the tower by itself reads {seen:.1%} of the held-out scans", flush=True)
+    save_file(seers.state_dict(), file)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def take(course: Course[B], model: nn.Module) -> None:
+    optimizer = Optimizer(model, course.rate)
     steps = Steps(course.name, course.steps, course.draw)
     batches = DataLoader(steps, batch_size=None, num_workers=1, prefetch_factor=8)
     started = time.monotonic()
@@ -117,27 +181,28 @@ def take(course: Course[B], student: Student) -> None:
         if progress >= 1:
             break
         loss = course.loss(batch, progress)
-        student.zero_grad()
+        model.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step(_slope(progress))
         mean += (loss.item() - mean) / min(step + 1, SHOWN)
         if step % SHOWN == 0:
-            shown = f"{course.name} {step:5d} of {course.steps}  {minutes:5.1f} min"
+            shown = f"{course.name:6s} {step:5d} of {course.steps}  {minutes:5.1f} min"
             print(f"{shown}  loss {mean:.4f}", flush=True)
 
 
 class Optimizer:
     """Muon for the matrices inside the layers, AdamW for all else."""
 
-    def __init__(self, student: Student) -> None:
-        named = list(student.named_parameters())
+    def __init__(self, model: nn.Module, rate: float) -> None:
+        named = list(model.named_parameters())
         inner = [w for name, w in named if ".layers." in name and w.ndim == 2]
-        outer = [w for name, w in named if ".layers." not in name and w.ndim > 1]
-        vectors = [w for _, w in named if w.ndim < 2]
+        kept = [w for name, w in named if w.ndim < 2 or "embed_tokens" in name]
+        outer = [w for _, w in named if not any(w is other for other in inner + kept)]
         groups = [
             {"params": outer, "weight_decay": 0.05},
-            {"params": vectors, "weight_decay": 0.0},
+            {"params": kept, "weight_decay": 0.0},
         ]
+        self._rate = rate
         self._weights = [w for _, w in named]
         self._muon = Muon(inner)
         self._adam = torch.optim.AdamW(groups, lr=RATE, betas=(0.9, 0.98), fused=True)
@@ -145,9 +210,9 @@ class Optimizer:
     def step(self, slope: float) -> None:
         nn.utils.clip_grad_norm_(self._weights, 1.0)
         for group in self._adam.param_groups:
-            group["lr"] = RATE * slope
+            group["lr"] = RATE * self._rate * slope
         self._adam.step()
-        self._muon.step(MUON_RATE * slope)
+        self._muon.step(MUON_RATE * self._rate * slope)
 
 
 def _slope(progress: float) -> float:

@@ -33,7 +33,9 @@ def test_a_string_and_a_list_of_parts_give_the_same_prompt(examinee: Examinee) -
     assert render(plain, tokenize=False) == render(parts, tokenize=False)
 
 
-def test_the_template_puts_images_first_and_knows_every_role(examinee: Examinee) -> None:
+def test_the_template_puts_images_first_with_their_numbers_and_knows_every_role(
+    examinee: Examinee,
+) -> None:
     messages = [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": [{"type": "text", "text": "What?"}, {"type": "image"}]},
@@ -43,10 +45,10 @@ def test_the_template_puts_images_first_and_knows_every_role(examinee: Examinee)
     render: Any = examinee.tokenizer.apply_chat_template
     rendered = render(messages, tokenize=False, add_generation_prompt=True)
     assert rendered == (
-        "<|im_start|>system \nBe brief.<|im_end|>"
-        "<|im_start|>user <image>\nWhat?<|im_end|>"
+        "<|im_start|>system\nBe brief.<|im_end|>"
+        "<|im_start|>user\nImage 1:<image>\nWhat?<|im_end|>"
         "<|im_start|>assistant\nA star.<|im_end|>"
-        "<|im_start|>user \nWhere?<|im_end|>"
+        "<|im_start|>user\nWhere?<|im_end|>"
         "<|im_start|>assistant\n"
     )
 

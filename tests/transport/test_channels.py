@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 import pytest
 import zmq
 
 from modserve.transport.channels import BadAddress, Dealer, Router, Sent, is_loopback
 
-DEADLINE_S = 10.0
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(DEADLINE_S):
-        while not condition():  # noqa: ASYNC110 (a socket's state sends no word)
-            await asyncio.sleep(0.001)
+from .waiting import until
 
 
 def test_messages_arrive_in_order_both_ways() -> None:
