@@ -39,13 +39,9 @@ def measure(options: Options) -> list[Figure]:
     ways["generate calls"] = partial(_one_by_one, model, rows, tokens)
     ways["static batch"] = partial(generate, model, rows, tokens)
     rates, same = _take_turns(ways, options.rounds(3), tokens)
-    floors = [_floor(made, count, tokens) for count in AT_ONCE]
     eight = rates["8 at a time"]
     return [
-        *(
-            compared(f"{count} at a time", "tok/s", rates[f"{count} at a time"], "floor", [floor])
-            for count, floor in zip(AT_ONCE, floors, strict=True)
-        ),
+        *(_beside_floor(count, rates[f"{count} at a time"], made, tokens) for count in AT_ONCE),
         compared(
             "8 at a time",
             "tok/s",
@@ -94,6 +90,11 @@ def _take_turns(
         for name, answer in answers.items()
     }
     return rates, same
+
+
+def _beside_floor(count: int, rates: list[float], made: Stages, tokens: int) -> Figure:
+    floor = _floor(made, count, tokens)
+    return compared(f"{count} at a time", "tok/s", rates, "floor", [floor] * len(rates))
 
 
 def _floor(made: Stages, count: int, tokens: int) -> float:
