@@ -12,7 +12,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,7 @@ class Launch:
         except queue.Empty:
             self.stop()
             raise WorkerFailed(f"expected the worker to be ready in {timeout_s:g} s") from None
-        except (WorkerFailed, KeyboardInterrupt):
+        except WorkerFailed:
             self.stop()
             raise
 
@@ -89,20 +90,25 @@ class Launch:
                     raise WorkerFailed(self._last_words())
 
     def wait(self) -> int:
-        """Stay with the worker until it ends, passing on the signals that end us; its code."""
-        gently = iter((self.process.terminate, self.process.terminate))  # and then no longer
+        """Stay with the worker until it ends; its code."""
+        code = self.process.wait()
+        self._copying.join(GRACE_S)
+        return code
+
+    @contextmanager
+    def signalled(self) -> Iterator[None]:
+        """The signals that end us end the worker instead: gently twice, and then no longer."""
+        gently = iter((self.process.terminate, self.process.terminate))
         numbers = (signal.SIGTERM, signal.SIGINT)
         before = [
             signal.signal(number, lambda *_: next(gently, self.process.kill)())
             for number in numbers
         ]
         try:
-            code = self.process.wait()
+            yield
         finally:
             for number, handler in zip(numbers, before, strict=True):
                 signal.signal(number, handler)
-        self._copying.join(GRACE_S)
-        return code
 
     def stop(self) -> None:
         if self.process.poll() is None:

@@ -87,12 +87,17 @@ def add_worker(
     folder = StateFolder.of(controller)
     options["token"] = token_of(controller, folder)
     log = folder.log(f"{name or role_of(stages)}-{secrets.token_hex(3)}")
-    with interrupted_by_sigterm(), _progress() as progress:
+    with interrupted_by_sigterm():
         launch = Launch(options, log, detached=not foreground)
-        joined = launch.joined(limit_s, progress)
+        try:
+            with _progress() as progress:
+                joined = launch.joined(limit_s, progress)
+            if foreground:
+                raise typer.Exit(_attend(launch, joined, as_json=json))
+        except KeyboardInterrupt:
+            launch.stop()
+            raise
     _announce(joined, as_json=json)
-    if foreground:
-        raise typer.Exit(launch.wait())
 
 
 def remove_worker(
@@ -153,6 +158,13 @@ def _progress() -> Iterator[Progress]:
     with Bar(*columns, console=console(stderr=True), transient=True) as bar:
         task = bar.add_task("loading", total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _attend(launch: Launch, joined: Joined, *, as_json: bool) -> int:
+    """Whoever reads the announcement may signal us at once: the worker must get it by then."""
+    with launch.signalled():
+        _announce(joined, as_json=as_json)
+        return launch.wait()
 
 
 def _announce(joined: Joined, *, as_json: bool) -> None:
