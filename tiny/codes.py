@@ -60,12 +60,10 @@ class Labels:
 
 
 class Codes:
-    """The words' vectors: orthogonal, of length `length`, and never trained."""
+    """The words' vectors: orthogonal, of length 1, and never trained."""
 
-    def __init__(self, width: int, length: float) -> None:
-        basis: Tensor = torch.linalg.qr(torch.randn(width, len(ALL_WORDS))).Q.T
-        self._vectors = basis * length
-        self._length = length
+    def __init__(self, width: int) -> None:
+        self._vectors: Tensor = torch.linalg.qr(torch.randn(width, len(ALL_WORDS))).Q.T
         said = [[float(word in place.split()) for word in DIRECTIONS] for place in PLACES]
         self._places = torch.tensor(said)  # [places, directions]
 
@@ -94,7 +92,7 @@ class Codes:
 
     def read(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Scores [..., words] of colours, shapes and digits, nothing and no digit among them."""
-        scores = tokens @ self._vectors.T / self._length**2
+        scores = tokens @ self._vectors.T
         _, colours, shapes, digits = torch.split(scores, COUNTS, -1)
         none = torch.full_like(colours[..., :1], UNSURE)
         return (
@@ -104,6 +102,5 @@ class Codes:
         )
 
     def distance(self, tokens: Tensor, labels: Labels) -> Tensor:
-        """Mean square distance from what should be written, in lengths of a word."""
-        missed: Tensor = (tokens - self.write(labels)).square().sum(-1).mean()
-        return missed / self._length**2
+        """Mean square distance from what should be written."""
+        return (tokens - self.write(labels)).square().sum(-1).mean()

@@ -10,10 +10,10 @@ import random
 from transformers.image_processing_utils import select_best_resolution
 
 from .codes import NO_DIGIT, NOTHING, Tile, see
-from .layout import PINPOINTS, TILE
+from .layout import PATCH, PINPOINTS, TILE
 from .things import Subject
 
-SIDE = 3  # tokens along each side of a tile, and places along each side of a scene
+SIDE = TILE // PATCH  # tokens along each side of a tile, and places along that of a scene
 NEAR = 0.3  # of a place's width: a token that is not so near to a place may miss what is there
 
 

@@ -1,4 +1,4 @@
-"""The checkpoint folder: a LLaVA-OneVision of two and a half million weights.
+"""The checkpoint folder: a LLaVA-OneVision of 2.4 million weights.
 
 Weights are stored in float16 to halve the folder; the configuration says float32, which is what
 `transformers` and the server then compute in. Training rounds the weights before it tests them.

@@ -19,7 +19,7 @@ from torch import Tensor
 from transformers import LlavaOnevisionImageProcessorPil, PreTrainedTokenizerFast
 
 from .canvas import draw_size
-from .codes import Labels, Tile
+from .codes import Labels, Tile, see
 from .imagination import imagine
 from .pictures import paint
 from .samples import Lesson, Pair
@@ -45,6 +45,7 @@ class Batch:
     rows: list[Row]
     pixels: Tensor | None  # [tiles, 3, side, side], of all images in order; None if not drawn
     labels: Labels  # of the tiles of all images in order, or of the first of each if drawn
+    tiles_per_image: list[int]  # of those that are labelled
     sizes: Tensor  # [images, 2] (height, width)
     images_per_row: list[int]  # of the rows with images: these come first
 
@@ -61,12 +62,13 @@ class Collator:
     def imagined(self, lessons: list[Lesson], rng: random.Random) -> Batch:
         """Without drawing any image."""
         seen, rest = _split(lessons)
-        sizes, tiles = [], []
+        sizes: list[tuple[int, int]] = []
+        tiles: list[list[Tile]] = []
         for lesson in seen:
             for subject in lesson.subjects:
                 width, height = draw_size(rng)
                 sizes.append((height, width))
-                tiles += imagine(subject, (height, width), len(lesson.subjects) == 1, rng)
+                tiles.append(imagine(subject, sizes[-1], len(lesson.subjects) == 1, rng))
         return self._batch(seen + rest, rng, None, torch.tensor(sizes), tiles)
 
     def drawn(self, lessons: list[Lesson], rng: random.Random) -> Batch:
@@ -76,8 +78,7 @@ class Collator:
         outputs = [self._processor.preprocess([some], return_tensors="pt") for some in images]
         pixels = torch.cat([output.pixel_values.flatten(0, 1) for output in outputs])
         sizes = torch.cat([output.image_sizes for output in outputs])
-        subjects = [subject for lesson in seen for subject in lesson.subjects]
-        tiles = [imagine(subject, (1, 1), False, rng)[0] for subject in subjects]
+        tiles = [[see(subject)] for lesson in seen for subject in lesson.subjects]
         return self._batch(seen + rest, rng, pixels, sizes, tiles)
 
     def _batch(
@@ -86,12 +87,13 @@ class Collator:
         rng: random.Random,
         pixels: Tensor | None,
         sizes: Tensor,
-        tiles: list[Tile],
+        tiles: list[list[Tile]],  # of each image
     ) -> Batch:
         return Batch(
             rows=[self._row(lesson, rng) for lesson in lessons],
             pixels=pixels,
-            labels=Labels.of(tiles),
+            labels=Labels.of([tile for image in tiles for tile in image]),
+            tiles_per_image=[len(image) for image in tiles],
             sizes=sizes,
             images_per_row=[len(lesson.subjects) for lesson in lessons if lesson.subjects],
         )

@@ -17,7 +17,6 @@ from .things import Subject
 
 GREY = (127, 127, 127)  # what the image processor pads with
 SHARPNESS = 12.0  # of the scores as logits
-EXACTNESS = 1.0  # the weight of writing a word with its exact length
 
 
 @dataclass(frozen=True)
@@ -33,8 +32,7 @@ def loss(codes: Codes, tokens: Tensor, labels: Labels) -> Tensor:
         functional.cross_entropy(SHARPNESS * scores.flatten(0, 1), goal.flatten())
         for scores, goal in zip(codes.read(tokens), goals, strict=True)
     ]
-    blurred = codes.distance(tokens, labels)
-    return torch.stack(unsure).sum() + EXACTNESS * blurred
+    return torch.stack(unsure).sum() + codes.distance(tokens, labels)
 
 
 def draw_glimpses(rng: random.Random, count: int, bend: float) -> Glimpses:
@@ -48,11 +46,6 @@ def draw_glimpses(rng: random.Random, count: int, bend: float) -> Glimpses:
 
 def held_out_digits() -> Glimpses:
     return _glimpses(list(digits.scans(held_out=True)), random.Random("held-out digits"), 0.0)
-
-
-def held_out_scenes(count: int) -> Glimpses:
-    rng = random.Random("held-out scenes")
-    return _glimpses([scenes.draw_scene(rng, True) for _ in range(count)], rng, 0.0)
 
 
 def _glimpses(subjects: list[Subject], rng: random.Random, bend: float) -> Glimpses:

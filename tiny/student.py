@@ -5,13 +5,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 from transformers import LlavaOnevisionForConditionalGeneration
-from transformers.models.llava_onevision.modeling_llava_onevision import (
-    image_size_to_num_patches,
-)
 
 from . import sight
 from .codes import Codes
-from .layout import PINPOINTS, TILE
 from .rows import IGNORED, Batch, Row
 from .sight import Glimpses
 from .things import PLACES
@@ -21,18 +17,20 @@ BLUR = 0.03  # of imagined tokens: each number is off by about this much
 LINE = 256  # tokens in a line of packed rows, unless one row is longer
 
 
-class Student(nn.Module):
+class Student:
     def __init__(self, model: LlavaOnevisionForConditionalGeneration, codes: Codes) -> None:
-        super().__init__()
         self.model = model
         self.codes = codes
 
-    def seers(self) -> list[nn.Module]:
+    def seers(self) -> nn.Module:
         """The tower, and the projector that writes for it."""
-        return [self.model.model.vision_tower, self.model.model.multi_modal_projector]
+        model = self.model.model
+        return nn.ModuleList([model.vision_tower, model.multi_modal_projector])
 
-    def readers(self) -> list[nn.Module]:
-        return [_Newline(self.model.model.image_newline), self.model.model.language_model]
+    def readers(self) -> nn.Module:
+        """The text model, and what it reads at the end of each line of an image's tokens."""
+        model = self.model.model
+        return nn.ModuleList([nn.ParameterList([model.image_newline]), model.language_model])
 
     def see(self, glimpses: Glimpses) -> Tensor:
         """The loss of the tower by itself."""
@@ -42,13 +40,8 @@ class Student(nn.Module):
         """The loss of the text model by itself: of the answers about images never drawn."""
         written = self.codes.write(batch.labels)
         tiles = written + BLUR * torch.randn_like(written)
-        alone = [count == 1 for count in batch.images_per_row for _ in range(count)]
-        counts = [
-            image_size_to_num_patches(size, PINPOINTS, TILE) if lone else 1
-            for size, lone in zip(batch.sizes.tolist(), alone, strict=True)
-        ]
         features, _ = self.model.model.pack_image_features(
-            torch.split(tiles, counts),
+            torch.split(tiles, batch.tiles_per_image),
             batch.sizes,
             image_newline=self.model.model.image_newline,
             vision_aspect_ratio=self.model.config.vision_aspect_ratio,
@@ -97,14 +90,6 @@ class Student(nn.Module):
         ).last_hidden_state
         asked = lines.targets != IGNORED
         return functional.cross_entropy(self.model.lm_head(hidden[asked]), lines.targets[asked])
-
-
-class _Newline(nn.Module):
-    """What ends each line of tokens of an image: a weight that belongs to no module of its own."""
-
-    def __init__(self, weight: nn.Parameter) -> None:
-        super().__init__()
-        self.weight = weight
 
 
 class Lines:

@@ -112,7 +112,7 @@ def make_student() -> tuple[Student, PreTrainedTokenizerFast]:
     torch.manual_seed(SEED)
     tokenizer = tokenizing.train_tokenizer(lessons.texts(3000))
     model = layout.make_model(tokenizer)
-    codes = Codes(layout.WIDTH, length=1.0)
+    codes = Codes(layout.WIDTH)
     codes.give(model.model.language_model.embed_tokens, tokenizer)
     beginnings.begin(model.model.language_model)
     return Student(model, codes), tokenizer
@@ -143,11 +143,11 @@ def _learn_apart(
         torch.set_num_threads(max(1, given.threads // 2))
         draw, loss = DrawLessons(tokenizer, drawn=False), lambda b, _: student.read(b)
         reading = Course("read", given.read_steps, minutes, draw, loss, READING)
-        take(reading, nn.ModuleList(student.readers()))
+        take(reading, student.readers())
         other.join()
         if other.exitcode:
             raise SystemExit(f"the process that learns to see ended with {other.exitcode}")
-        nn.ModuleList(student.seers()).load_state_dict(load_file(file))
+        student.seers().load_state_dict(load_file(file))
 
 
 def learn_to_see(steps: int, minutes: float, file: Path) -> None:
@@ -155,7 +155,7 @@ def learn_to_see(steps: int, minutes: float, file: Path) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
     student, _ = make_student()
-    seers = nn.ModuleList(student.seers())
+    seers = student.seers()
     take(Course("see", steps, minutes, draw_glimpses, lambda b, _: student.see(b)), seers)
     seen = student.share_of_digits(sight.held_out_digits())
     print(f"the tower by itself reads {seen:.1%} of the held-out scans", flush=True)
@@ -196,8 +196,9 @@ class Optimizer:
     def __init__(self, model: nn.Module, rate: float) -> None:
         named = list(model.named_parameters())
         inner = [w for name, w in named if ".layers." in name and w.ndim == 2]
-        kept = [w for name, w in named if w.ndim < 2 or "embed_tokens" in name]
-        outer = [w for _, w in named if not any(w is other for other in inner + kept)]
+        rest = [(name, w) for name, w in named if not (".layers." in name and w.ndim == 2)]
+        kept = [w for name, w in rest if w.ndim < 2 or "embed_tokens" in name]
+        outer = [w for name, w in rest if w.ndim > 1 and "embed_tokens" not in name]
         groups = [
             {"params": outer, "weight_decay": 0.05},
             {"params": kept, "weight_decay": 0.0},

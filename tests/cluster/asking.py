@@ -8,6 +8,8 @@ from collections.abc import Coroutine, Sequence
 from functools import cache
 from typing import Any
 
+from PIL import Image
+
 from modserve.client import Answer, AsyncClient
 from modserve.client.asynchronous import AsyncStream
 
@@ -28,8 +30,12 @@ def run(body: Coroutine[Any, Any, None]) -> None:
 
 @cache
 def png(width: int, height: int, seed: int) -> bytes:
+    return png_of(picture(width, height, seed))
+
+
+def png_of(image: Image.Image) -> bytes:
     file = io.BytesIO()
-    picture(width, height, seed).save(file, "PNG", compress_level=1)
+    image.save(file, "PNG", compress_level=1)
     return file.getvalue()
 
 

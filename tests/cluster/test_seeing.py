@@ -7,16 +7,14 @@ on, each exactly right or wrong; the seeds differ from training's own.
 from __future__ import annotations
 
 import asyncio
-import io
 
 import pytest
-from PIL import Image
 
 from modserve.client import AsyncClient
 from modserve.tiny import comparisons, digits, layout, scenes
 from modserve.tiny.samples import Sample
 
-from .asking import run
+from .asking import png_of, run
 from .cluster import SPLIT
 from .conftest import Clusters
 
@@ -57,15 +55,9 @@ async def answers(client: AsyncClient, samples: list[Sample]) -> list[str]:
 
     async def ask(sample: Sample) -> str:
         async with slots:
-            files = [png(image) for image in sample.images]
+            files = [png_of(image) for image in sample.images]
             return (await client.generate(sample.question, files, max_tokens=64)).text
 
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(ask(sample)) for sample in samples]
     return [task.result() for task in tasks]
-
-
-def png(image: Image.Image) -> bytes:
-    file = io.BytesIO()
-    image.save(file, "PNG", compress_level=1)
-    return file.getvalue()

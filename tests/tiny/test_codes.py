@@ -13,7 +13,7 @@ from modserve.tiny.train import make_student
 @pytest.fixture(scope="module")
 def codes() -> Codes:
     torch.manual_seed(0)
-    return Codes(layout.WIDTH, length=1.0)
+    return Codes(layout.WIDTH)
 
 
 def test_what_is_written_is_read(codes: Codes) -> None:

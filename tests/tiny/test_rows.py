@@ -57,7 +57,7 @@ def make_collator(examinee: Examinee) -> Collator:
 
 
 def make_student(examinee: Examinee) -> Student:
-    return Student(examinee.model, Codes(layout.WIDTH, length=1.0))
+    return Student(examinee.model, Codes(layout.WIDTH))
 
 
 @pytest.mark.slow
