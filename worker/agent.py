@@ -14,7 +14,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -28,17 +28,18 @@ from ..transport import messages as say
 from ..transport.channels import Dealer, Sent
 from ..transport.checkpoint import BadCheckpoint
 from ..transport.gloo import GlooPort
-from ..transport.pictures import BadImage
 from .assembly import Stages, assemble
-from .encoding import EncodeTask, Encoding
+from .encoding import Encoding
 from .engine import Broken, Engine, Result, Stepped
 from .options import WorkerOptions
-from .preprocessing import preprocess
 from .pulling import Pulling
+from .seeing import Seeing
 
 log = logging.getLogger(__name__)
 
 LOADING_S = 0.1  # between two words about progress
+HELLO_S = 1.0  # after which an unanswered Hello is said again
+SILENT_S = 2.0  # of a controller that a leaving worker does not wait for
 ENGINE_STOP_S = 5.0
 
 
@@ -60,15 +61,17 @@ class Agent:
         self._part: say.Welcome | None = None
         self._engine: Engine | None = None
         self._pulling = Pulling(self._send)
-        self._encodings: dict[str, tuple[int, say.TensorHandle | None]] = {}
+        self._seeing = Seeing(self._send, self._files)
         self._heard = self._loop.time()
         self._told_loading = 0.0
         self._threads = 0  # as the controller said last
         self._ready = False
+        self._said_hello: float | None = None  # when, until it is answered
+        self._leaving = False
         self._over: asyncio.Future[str] = self._loop.create_future()
         self._on: dict[type, Callable[[Any], None]] = {
             say.Welcome: self._welcome,
-            say.Forget: self._forget,
+            say.Forget: self._seeing.forget,
             say.Prefill: partial(self._start, adopt=False),
             say.Decode: partial(self._start, adopt=True),
             say.Supply: self._pulling.supply,
@@ -96,9 +99,11 @@ class Agent:
             watch.cancel()
 
     def leave(self) -> None:
-        """Ask to be drained; without a controller that answers, the end is now."""
-        if not self._ready or self._send(say.Leave()) is not Sent.OK:
+        """Ask to be drained; asked twice, or without a controller that answers, end now."""
+        silent = self._loop.time() - self._heard > SILENT_S
+        if self._leaving or silent or not self._ready or self._send(say.Leave()) is not Sent.OK:
             self._end("")
+        self._leaving = True
 
     def _end(self, reason: str) -> None:
         if not self._over.done():
@@ -125,6 +130,7 @@ class Agent:
 
     def _hello(self) -> None:
         options = self._options
+        self._said_hello = self._loop.time()
         self._send(
             say.Hello(
                 protocol=say.PROTOCOL,
@@ -154,6 +160,8 @@ class Agent:
                 )
             if self._ready:
                 self._send(self._beat())
+            elif self._said_hello is not None and self._loop.time() - self._said_hello > HELLO_S:
+                self._hello()
 
     def _beat(self) -> say.Beat:
         assert self._engine is not None
@@ -161,7 +169,7 @@ class Agent:
         pulse, port = self._engine.pulse, self._port.stats()
         return say.Beat(
             kv_blocks_used=pulse.kv_blocks_used,
-            store_bytes_used=self._stored_bytes(),
+            store_bytes_used=self._seeing.stored_bytes,
             staging_bytes_used=pulse.cross_bytes + self._pulling.held_bytes,
             running=pulse.running,
             waiting=pulse.waiting,
@@ -172,10 +180,6 @@ class Agent:
             busy_s=pulse.busy_s,
             resident_bytes=_resident_bytes(),
         )
-
-    def _stored_bytes(self) -> int:
-        handles = (handle for _, handle in self._encodings.values() if handle is not None)
-        return sum(part.bytes for handle in handles for part in handle.parts)
 
     # Hearing.
 
@@ -189,7 +193,7 @@ class Agent:
         if self._over.done() and not isinstance(word, say.Relay):
             return  # leaving: nothing is begun, only the links are still talked out of
         if isinstance(word, say.Encode):
-            self._encode(word, frames[1:])
+            self._seeing.encode(word, frames[1:])
         else:
             self._on[type(word)](word)
 
@@ -208,8 +212,7 @@ class Agent:
     def _forget_everything(self) -> None:
         self._ready = False
         self._pulling.clear()
-        for key, (run, _) in list(self._encodings.items()):
-            self._forget(say.Forget(key, run))
+        self._seeing.clear()
         if self._engine is not None:
             self._engine.call(self._engine.clear)
 
@@ -236,12 +239,15 @@ class Agent:
     # Loading.
 
     def _welcome(self, part: say.Welcome) -> None:
+        self._said_hello = None
         if self._engine is not None and self._part is not None:
             if (part.model, part.fingerprint) != (self._part.model, self._part.fingerprint):
                 self._end("the controller serves another model now")
                 return
             self._announce(self._engine.stages)
             return
+        if self._part is not None:
+            return  # welcomed twice: it is loading
         self._part = part
         self._port = GlooPort(
             part.name,
@@ -250,7 +256,7 @@ class Agent:
             device=self._device.type,
             epoch=self._epoch,
         )
-        self._pulling.port = self._port
+        self._pulling.port = self._seeing.port = self._port
         loading = self._loop.create_task(self._load(part))
         loading.add_done_callback(self._loaded)
 
@@ -267,7 +273,7 @@ class Agent:
         self._engine = Engine(made, self._report)
         self._engine.start()
         self._engine.call(partial(torch.set_num_threads, self._threads or part.threads))
-        self._pulling.engine = self._engine
+        self._pulling.engine = self._seeing.engine = self._engine
         self._announce(made)
 
     def _loaded(self, loading: asyncio.Task[None]) -> None:
@@ -303,61 +309,6 @@ class Agent:
         self._send(say.Loading(done, total))
         self._tell("loading", done=done, total=total)
 
-    # Encoding.
-
-    def _encode(self, word: say.Encode, frames: Sequence[zmq.Frame]) -> None:
-        if len(frames) != 1 or self._engine is None or self._engine.stages.vision is None:
-            reason = f"expected one image file and a vision half, got {len(frames)} files"
-            self._send(say.EncodeError(word.key, word.run, reason, fault=False))
-            return
-        self._encodings[word.key] = (word.run, None)
-        future = self._loop.run_in_executor(self._files, self._pixels, word, frames[0])
-        future.add_done_callback(partial(self._preprocessed, word))
-
-    def _pixels(self, word: say.Encode, frame: zmq.Frame) -> EncodeTask:
-        assert self._engine is not None
-        stages = self._engine.stages
-        assert stages.vision is not None
-        pixels = preprocess(frame.bytes, word.mode, stages.vision)
-        return EncodeTask(word.key, word.run, pixels, image_tokens=word.image_tokens)
-
-    def _preprocessed(self, word: say.Encode, future: asyncio.Future[EncodeTask]) -> None:
-        if future.cancelled() or self._encodings.get(word.key, (0,))[0] != word.run:
-            return
-        error = future.exception()
-        if error is None:
-            assert self._engine is not None
-            self._engine.call(partial(self._engine.encode, future.result()))
-            return
-        self._encodings.pop(word.key, None)
-        if not isinstance(error, BadImage):
-            log.error("preprocessing failed", exc_info=error)
-        self._send(
-            say.EncodeError(word.key, word.run, str(error), fault=isinstance(error, BadImage))
-        )
-
-    def _encoded(self, encoding: Encoding) -> None:
-        if self._encodings.get(encoding.key, (0,))[0] != encoding.run:
-            return  # forgotten meanwhile
-        if encoding.rows is None:
-            del self._encodings[encoding.key]
-            self._send(say.EncodeError(encoding.key, encoding.run, encoding.error, fault=False))
-            return
-        assert self._port is not None
-        handle = self._port.offer([encoding.rows])
-        self._encodings[encoding.key] = (encoding.run, handle)
-        self._send(say.EncodeDone(encoding.key, encoding.run, handle))
-
-    def _forget(self, word: say.Forget) -> None:
-        run, handle = self._encodings.get(word.key, (0, None))
-        if run != word.run:
-            return
-        del self._encodings[word.key]
-        if handle is not None and self._port is not None:
-            self._port.release(handle)
-        elif self._engine is not None:
-            self._engine.call(partial(self._engine.forget, word.key, word.run))
-
     # Text.
 
     def _start(self, word: say.Prefill | say.Decode, *, adopt: bool) -> None:
@@ -373,7 +324,7 @@ class Agent:
     def _tell_result(self, result: Result) -> None:
         match result:
             case Encoding():
-                self._encoded(result)
+                self._seeing.encoded(result)
             case Stepped():
                 self._stepped(result)
             case Broken(runs, reason):

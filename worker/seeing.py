@@ -1,0 +1,99 @@
+"""The images of an encode worker: from the file that came to an embedding on offer.
+
+Files are decoded and cut in threads, the engine encodes; what is forgotten on the way is dropped
+wherever it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from functools import partial
+from typing import Any
+
+import zmq
+
+from ..transport import messages as say
+from ..transport.pictures import BadImage
+from ..transport.tensors import TensorPort
+from .encoding import EncodeTask, Encoding
+from .engine import Engine
+from .preprocessing import preprocess
+
+log = logging.getLogger(__name__)
+
+
+class Seeing:
+    """`port` and `engine` are there before the first image is: the worker is Ready by then."""
+
+    port: TensorPort
+    engine: Engine
+
+    def __init__(self, send: Callable[..., Any], files: Executor) -> None:
+        self._send, self._files = send, files
+        self._loop = asyncio.get_running_loop()
+        self._images: dict[str, tuple[int, say.TensorHandle | None]] = {}
+
+    @property
+    def stored_bytes(self) -> int:
+        handles = (handle for _, handle in self._images.values() if handle is not None)
+        return sum(part.bytes for handle in handles for part in handle.parts)
+
+    def encode(self, word: say.Encode, frames: Sequence[zmq.Frame]) -> None:
+        if len(frames) != 1 or self.engine.stages.vision is None:
+            reason = f"expected one image file and a vision half, got {len(frames)} files"
+            self._send(say.EncodeError(word.key, word.run, reason, fault=False))
+            return
+        self._images[word.key] = (word.run, None)
+        future = self._loop.run_in_executor(self._files, self._pixels, word, frames[0])
+        future.add_done_callback(partial(self._preprocessed, word))
+
+    def _pixels(self, word: say.Encode, frame: zmq.Frame) -> EncodeTask:
+        half = self.engine.stages.vision
+        assert half is not None
+        pixels = preprocess(frame.bytes, word.mode, half)
+        return EncodeTask(word.key, word.run, pixels, image_tokens=word.image_tokens)
+
+    def _preprocessed(self, word: say.Encode, future: asyncio.Future[EncodeTask]) -> None:
+        if future.cancelled() or not self._wanted(word.key, word.run):
+            return
+        error = future.exception()
+        if error is None:
+            self.engine.call(partial(self.engine.encode, future.result()))
+            return
+        del self._images[word.key]
+        if not isinstance(error, BadImage):
+            log.error("preprocessing failed", exc_info=error)
+        self._send(
+            say.EncodeError(word.key, word.run, str(error), fault=isinstance(error, BadImage))
+        )
+
+    def encoded(self, encoding: Encoding) -> None:
+        """The engine has encoded an image, or could not."""
+        if not self._wanted(encoding.key, encoding.run):
+            return
+        if encoding.rows is None:
+            del self._images[encoding.key]
+            self._send(say.EncodeError(encoding.key, encoding.run, encoding.error, fault=False))
+            return
+        handle = self.port.offer([encoding.rows])
+        self._images[encoding.key] = (encoding.run, handle)
+        self._send(say.EncodeDone(encoding.key, encoding.run, handle))
+
+    def forget(self, word: say.Forget) -> None:
+        if not self._wanted(word.key, word.run):
+            return
+        _, handle = self._images.pop(word.key)
+        if handle is not None:
+            self.port.release(handle)
+        else:
+            self.engine.call(partial(self.engine.forget, word.key, word.run))
+
+    def clear(self) -> None:
+        for key, (run, _) in list(self._images.items()):
+            self.forget(say.Forget(key, run))
+
+    def _wanted(self, key: str, run: int) -> bool:
+        return self._images.get(key, (None,))[0] == run
