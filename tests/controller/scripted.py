@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import wraps
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar
 
 import zmq
 
@@ -21,6 +22,7 @@ from modserve.transport.checkpoint import fingerprint
 
 MODEL = Path(modserve.tiny.__file__).parent / "checkpoint"
 TOKEN = "token of the test"
+PICTURE = (MODEL.parents[1] / "examples" / "seven.png").read_bytes()
 DEADLINE_S = 20.0
 
 Word = TypeVar("Word")
@@ -136,3 +138,33 @@ async def controller(
     finally:
         one.close()
         await serving
+
+
+Told = ParamSpec("Told")
+
+
+def conversation(
+    test: Callable[Told, Coroutine[Any, Any, None]],
+) -> Callable[Told, None]:
+    """An asynchronous test, with a deadline."""
+
+    @wraps(test)
+    def bounded(*args: Told.args, **kwargs: Told.kwargs) -> None:
+        async def within() -> None:
+            async with asyncio.timeout(3 * DEADLINE_S):
+                await test(*args, **kwargs)
+
+        asyncio.run(within())
+
+    return bounded
+
+
+def end(*peers: Client | Worker) -> None:
+    for peer in peers:
+        if isinstance(peer, Worker):
+            peer.say(say.Bye())
+        peer.dealer.close()
+
+
+def handle(owner: str, size: int = 64) -> say.TensorHandle:
+    return say.TensorHandle(owner, 1, 5, (say.Part((size,), "uint8", size),))
