@@ -109,10 +109,10 @@ def _read(path: Path) -> bytes:
 
 
 def _png(picture: Picture) -> bytes:
-    """Lossless, so that the server sees the very pixels."""
+    """Lossless, so that the server sees the very pixels, and which way up they are."""
     buffer = io.BytesIO()
     fitting = picture if picture.mode in _AS_PNG else picture.convert("RGB")
-    fitting.save(buffer, "PNG", compress_level=1)
+    fitting.save(buffer, "PNG", compress_level=1, exif=picture.getexif())
     return buffer.getvalue()
 
 

@@ -19,14 +19,16 @@ class Session:
     backlog: deque[bytes] = field(default_factory=deque)
     stalled: float | None = None  # since when its queue is full
     gone: bool = False
+    heard: float = 0.0  # when it said something last
 
 
 class Clients:
-    def __init__(self, router: Router) -> None:
+    def __init__(self, router: Router, numbers: int = 0) -> None:
+        """`numbers`: where they begin."""
         self._router = router
         self._by_identity: dict[bytes, Session] = {}
         self._by_number: dict[int, Session] = {}
-        self._count = 0
+        self._count = numbers
 
     def __iter__(self) -> Iterator[Session]:
         return iter(list(self._by_number.values()))

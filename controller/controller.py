@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 from collections import deque
 
 import zmq
@@ -17,7 +18,7 @@ from ..transport import messages as say
 from ..transport.channels import Router, Sent
 from ..transport.checkpoint import fingerprint
 from .clients import Clients, Session
-from .crew import Crew
+from .crew import Crew, Standing
 from .drafting import Drafting
 from .floor import Floor
 from .front import Front
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 
 TICK_S = 0.1
 PING_S = 0.3
+HELD_UP_S = 1.0  # by which a tick may be late
 STOP_S = 10.0  # how long workers may take to leave at a shutdown
 FRAME_MARGIN = 2**20  # a message may be a little larger than an image file
 
@@ -47,14 +49,16 @@ class Controller:
             max_frame_bytes=biggest + FRAME_MARGIN,
             queue=options.limits.queue,
         )
-        core = Core(terms_for(drafting.facts, options, dtype_bytes=4), bind=options.bind)
+        # Workers may still talk of what a controller before us, which was killed, had numbered.
+        life = secrets.randbits(30) << 32
+        core = Core(terms_for(drafting.facts, options, dtype_bytes=4), options.bind, runs=life)
         self._office = Office(
             options=options,
             fingerprint=print_of_model,
             token="",
             core=core,
             router=self._router,
-            clients=Clients(self._router),
+            clients=Clients(self._router, life),
             crew=Crew(),
             pump=self._pump,
         )
@@ -83,10 +87,12 @@ class Controller:
         self._office.token = token
 
     def close(self, drain: bool = False) -> None:
-        """Admit nothing more and end; with `drain` after the open requests have ended."""
+        """Admit nothing more and end; with `drain` after the open requests have ended. The last
+        word counts: a second one without `drain` cuts the draining short."""
         self._office.closing = True
-        self._drain = self._drain or drain
+        self._drain = drain
         self._closed.set()
+        self._office.fewer.set()
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -100,11 +106,22 @@ class Controller:
         loop = asyncio.get_running_loop()
         next_ping = loop.time()
         while True:
+            expected = loop.time() + TICK_S
             await asyncio.sleep(TICK_S)
+            if loop.time() - expected > HELD_UP_S:
+                self._excuse()
             self._pump(on.Ticked())
             if loop.time() >= next_ping:
                 next_ping = loop.time() + PING_S
                 self._ping()
+
+    def _excuse(self) -> None:
+        """We were held up: the silence was ours, and what the workers said lies unread."""
+        for member in self._office.crew:
+            if member.standing is not Standing.LOADING:
+                self._pump(on.Heard(member.name))
+        for session in self._office.clients:
+            session.heard = self._office.now()
 
     def _ping(self) -> None:
         ping = codec.encode(say.Ping())
@@ -126,15 +143,19 @@ class Controller:
         reason = "the client is gone" if session.gone else ""
         if session.stalled is not None and now - session.stalled > limit:
             reason = f"the client read nothing for {limit:g} s"
+        silence = self._office.options.limits.silent_s
+        if now - session.heard > silence:
+            reason = f"the client answered no ping for {silence:g} s"
         if reason:
-            self._office.clients.end(session)
+            if session.gone:  # it may be there again, and ask anew: it is not to hear this
+                self._office.clients.end(session)
             for request_id in list(session.open):
                 self._front.cancel(request_id, reason)
+            self._office.clients.end(session)
 
     async def _finish(self) -> None:
         office = self._office
-        if self._drain:
-            await office.until(lambda: not (office.core.requests or office.preparing))
+        await office.until(lambda: not (self._drain and (office.core.requests or office.preparing)))
         for request_id in [*office.core.requests, *office.preparing]:
             self._front.cancel(request_id, "the controller was stopped")
         for member in self._office.crew:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,7 +45,7 @@ class Drafting:
         """Limits by bytes first, then tokens and image headers; raises Refused."""
         self._check(draft)
         submit = draft.submit
-        sizes = [self._measure(index, frame) for index, frame in enumerate(draft.frames)]
+        sizes = [self._measure(index, draft.frames) for index in range(len(draft.frames))]
         if submit.token_ids:
             prepared = self._preparer.prepare_ids(submit.token_ids, sizes)
         else:
@@ -115,9 +116,11 @@ class Drafting:
             allowed = limits.max_prompt_bytes
             raise Refused("too_long", f"expected at most {allowed} characters, got {text}")
 
-    def _measure(self, index: int, frame: memoryview) -> tuple[int, int]:
+    def _measure(self, index: int, frames: Sequence[memoryview]) -> tuple[int, int]:
         try:
-            picture = pictures.measure(frame, self._picture)
+            picture = pictures.measure(frames[index], self._picture)
+            if len(frames) > 1:
+                pictures.check_square(picture, self._picture)
         except pictures.BadImage as error:
             raise Refused("image", f"image {index}: {error}") from error
         return picture.width, picture.height

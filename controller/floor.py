@@ -6,7 +6,7 @@ import asyncio
 import hmac
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from typing import Any
 
 from ..scheduler import events as on
@@ -62,6 +62,10 @@ class Floor:
             self._office.router.send(identity, codec.encode(say.Denied(-1, reason)))
             return
         crew, now = self._office.crew, self._office.now()
+        known = crew.at(identity)
+        if known is not None and known.ready is None and known.hello.epoch == word.epoch:
+            self.tell(known, self._welcome(known))  # it asked again before our answer came
+            return
         stages = stages_of(list(word.stages))
         name = word.name or crew.free_name(stages)
         old = crew.named(name)
@@ -129,6 +133,8 @@ class Floor:
         member.loading = word
 
     def _ready(self, member: Member, word: say.Ready) -> None:
+        if member.ready is not None:
+            return  # it was welcomed twice
         reason = self._mismatch(word)
         if reason is not None:
             self.tell(member, say.Denied(-1, reason))
@@ -255,19 +261,26 @@ class Floor:
             self.tell(peer, word)
 
     def _stepped(self, member: Member, word: say.Stepped, frames: Sequence[bytes]) -> None:
-        """Forward each client's frame unread, then tell the core how far each request is."""
+        """Forward each client's frame unread, then tell the core how far each request is.
+
+        What is left of a run that is over is forwarded to nobody: the run that counts says it
+        again.
+        """
         office, now = self._office, self._office.now()
         by_client = dict(zip(word.clients, frames, strict=False))
+        rows = [row for row in word.rows if office.core.bound(row.request_id, member.name, row.run)]
+        if len(rows) < len(word.rows):
+            counting = {row.request_id for row in rows}
+            by_client = {number: _only(counting, frame) for number, frame in by_client.items()}
         for number, frame in by_client.items():
             session = office.clients.numbered(number)
-            if session is not None and not session.gone:
+            if frame and session is not None and not session.gone:
                 office.clients.send(session, frame, now)
-        for row in word.rows:
+        for row in rows:
             ticket = office.tickets.get(row.request_id)
-            if ticket is None or ticket.request.run != row.run:
-                continue
-            news = by_client.get(ticket.client)
-            if news is not None:
+            if ticket is None:
+                continue  # a row before ended it
+            if news := by_client.get(ticket.client):
                 ticket.frames.append(news)
             if row.emitted:
                 office.first_tokens.setdefault(row.request_id, now)
@@ -298,3 +311,9 @@ class Floor:
         peer = self._office.crew.named(word.peer)
         if peer is not None:
             self.tell(peer, say.Relay(member.name, word.body))
+
+
+def _only(requests: Set[str], frame: bytes) -> bytes:
+    """The news of these requests; empty if there are none."""
+    kept = tuple(item for item in codec.deltas(frame).items if item.request_id in requests)
+    return codec.encode(say.Deltas(kept)) if kept else b""

@@ -13,6 +13,7 @@ from typing import Any
 from ..scheduler import events as on
 from ..transport import codec
 from ..transport import messages as say
+from .clients import Session
 from .drafting import Draft, Drafting
 from .floor import Floor
 from .office import Office
@@ -42,6 +43,7 @@ class Front:
         }
 
     def hear(self, identity: bytes, word: say.FromClient, frames: Sequence[memoryview]) -> None:
+        self._office.clients.session(identity).heard = self._office.now()
         if isinstance(word, say.Submit):
             self._submit(identity, word, frames)
         else:
@@ -76,11 +78,10 @@ class Front:
         office = self._office
         session = office.clients.session(identity)
         known = office.tickets.get(word.request_id)
-        if known is not None:
-            self._reattach(known, session.number)
+        asker = known.client if known else office.preparing.get(word.request_id)
+        if asker is not None:
+            self._repeated(word.request_id, known, asker, session)
             return
-        if word.request_id in office.preparing:
-            return  # a repeated submission is harmless
         if said := office.ended.of(identity, word.request_id):
             for frame in said:
                 office.clients.send(session, frame, office.now())
@@ -113,12 +114,15 @@ class Front:
             return "busy", f"busy: images of open requests would take {held} bytes, limit {most}"
         return None
 
-    def _reattach(self, ticket: Ticket, number: int) -> None:
-        """The client asks again, perhaps on a new connection: send what it may have missed."""
-        session = self._office.clients.numbered(number)
-        if session is None or ticket.client != number:
-            return  # another client's id: its own stream is not disturbed
-        for frame in ticket.frames:
+    def _repeated(
+        self, request_id: str, known: Ticket | None, asker: int, session: Session
+    ) -> None:
+        """A client that asks again, perhaps on a new connection, gets what it may have missed."""
+        if session.number != asker:
+            reason = "expected a request id of its own, got one that another client has open"
+            self._answer(session.identity, say.Refused(request_id, "request_id", reason))
+            return
+        for frame in known.frames if known else ():
             self._office.clients.send(session, frame, self._office.now())
 
     def _prepared(self, draft: Draft, future: asyncio.Future[Ticket]) -> None:

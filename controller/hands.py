@@ -103,6 +103,10 @@ class Hands:
 
     def _drop(self, command: do.Drop) -> None:
         """Its peers end their links to it; if it is still there it is told to start afresh."""
+        gone = (command.replica, command.epoch)
+        for key, (_, handle) in list(self._office.handles.items()):
+            if (handle.owner, handle.epoch) == gone:
+                del self._office.handles[key]
         for member in self._office.crew:
             if member.name == command.replica and member.hello.epoch == command.epoch:
                 log.warning("lost %s: %s", command.replica, command.reason)
@@ -149,7 +153,7 @@ class Hands:
             request.prompt_tokens,
             request.emitted,
             len(request.media),
-            request.run,
+            request.runs,
             f": {error}" if error else "",
         )
         image_tokens = sum(span.rows for span in ticket.spans)

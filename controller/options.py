@@ -20,7 +20,8 @@ class Limits:
         600.0  # a request's deadline where it names none, and the longest it may name
     )
     queue: int = 10_000  # messages to one peer that it has not read yet
-    stalled_s: float = 10.0  # a client that reads nothing this long is cancelled
+    stalled_s: float = 10.0  # a client that reads nothing this long is cancelled,
+    silent_s: float = 30.0  # and one that answers no ping
 
 
 @dataclass(frozen=True, slots=True)

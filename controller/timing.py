@@ -26,7 +26,7 @@ def timing(request: Request, received: float, first_token: float | None) -> Timi
         prefill_s=spent[Phase.PREFILLING],
         transfer_s=spent[Phase.PREFILLED],
         decode_s=spent[Phase.DECODING],
-        runs=request.run,
+        runs=request.runs,
     )
 
 

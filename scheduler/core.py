@@ -32,15 +32,18 @@ BOUND = frozenset({Phase.PREFILLING, Phase.PREFILLED, Phase.DECODING})
 class Core:
     """`handle` is the only way in. Ended requests leave with their `End` command."""
 
-    def __init__(self, terms: Terms, bind: str = "first") -> None:
+    def __init__(self, terms: Terms, bind: str = "first", runs: int = 0) -> None:
+        """`runs`: where the numbers of runs begin, such that words to another core, of a process
+        that had this one's place, are about other numbers."""
         self.terms = terms
         self.requests: dict[str, Request] = {}
         self.replicas: dict[str, Replica] = {}
         self.queue = OrderedQueue()  # requests that a text replica could start on
-        self.images = Images(terms, self.replicas, least_image_tokens)
+        self.images = Images(terms, self.replicas, least_image_tokens, runs)
         self._bindable = BINDINGS["all" if terms.cross_attention else bind]
         self._deadlines: list[tuple[float, str]] = []
         self._arrivals = 0
+        self._runs = runs
         self._now = 0.0
         self._out: list[Command] = []
         self._on: dict[type, Callable[[Any], None]] = {
@@ -119,7 +122,6 @@ class Core:
                 continue
             if all(self.requests[name].prefill is None for name in embedding.consumers):
                 self._lose_embedding(key, counts=False)
-                self._out.append(Forget(replica.name, key, embedding.run))
 
     def _remove(self, name: str, reason: str) -> None:
         """What ran there starts over; what it stored is encoded again where it is still needed."""
@@ -133,6 +135,9 @@ class Core:
                 self._run_again(request, counts=True)
 
     def _lose_embedding(self, key: str, *, counts: bool = True) -> None:
+        embedding = self.images.embeddings[key]
+        if embedding.replica in self.replicas:
+            self._out.append(Forget(embedding.replica, key, embedding.run))
         for request_id in sorted(self.images.discard(key)):
             request = self.requests[request_id]
             missing = [one for one in request.media if one.key == key]
@@ -217,12 +222,12 @@ class Core:
         self._dispatch()
 
     def _pulled(self, event: on.Pulled) -> None:
-        request = self._bound(event.request, event.replica, event.run)
+        request = self.bound(event.request, event.replica, event.run)
         if request is not None and request.media[event.index].phase is ItemPhase.READY:
             request.media[event.index].advance(ItemPhase.PULLED, self._now)
 
     def _pull_failed(self, event: on.PullFailed) -> None:
-        request = self._bound(event.request, event.replica, event.run)
+        request = self.bound(event.request, event.replica, event.run)
         if request is None:
             return
         item = request.media[event.index]
@@ -250,7 +255,8 @@ class Core:
 
     def _bind_to(self, request: Request, need: Need, prefill: Replica, decode: Replica) -> None:
         self.queue.remove(request.id)
-        request.run += 1
+        self._runs += 1
+        request.run = self._runs
         request.prefill, request.decode = prefill.name, decode.name
         prefill.pending_tokens += request.tokens
         for replica in {prefill.name: prefill, decode.name: decode}.values():
@@ -276,7 +282,7 @@ class Core:
         )
 
     def _prefilled(self, event: on.Prefilled) -> None:
-        request = self._bound(event.request, event.replica, event.run)
+        request = self.bound(event.request, event.replica, event.run)
         if request is None or request.phase is not Phase.PREFILLING:
             return
         self._count_prefilled(request)
@@ -291,7 +297,7 @@ class Core:
         self._dispatch()
 
     def _handed_over(self, event: on.HandedOver) -> None:
-        request = self._bound(event.request, event.replica, event.run)
+        request = self.bound(event.request, event.replica, event.run)
         if request is None or request.phase is not Phase.PREFILLED:
             return
         assert request.prefill is not None
@@ -301,7 +307,7 @@ class Core:
         self._dispatch()
 
     def _progressed(self, event: on.Progressed) -> None:
-        request = self._bound(event.request, event.replica, event.run)
+        request = self.bound(event.request, event.replica, event.run)
         if request is not None:
             self._emit(request, event.emitted)
 
@@ -311,7 +317,7 @@ class Core:
         self.replicas[request.decode or ""].ledger.kv_blocks.grow(request.id, blocks)
 
     def _finished(self, event: on.Finished) -> None:
-        request = self._bound(event.request, event.replica, event.run)
+        request = self.bound(event.request, event.replica, event.run)
         if request is not None:
             self._unbind(request)
             request.emitted = max(request.emitted, event.emitted)
@@ -319,13 +325,13 @@ class Core:
             self._dispatch()
 
     def _preempted(self, event: on.Preempted) -> None:
-        request = self._bound(event.request, event.replica, event.run)
+        request = self.bound(event.request, event.replica, event.run)
         if request is not None:
             self._run_again(request, counts=False)
             self._dispatch()
 
     def _failed(self, event: on.Failed) -> None:
-        request = self._bound(event.request, event.replica, event.run)
+        request = self.bound(event.request, event.replica, event.run)
         if request is None:
             return
         if event.fault:
@@ -342,7 +348,7 @@ class Core:
 
     # Bookkeeping.
 
-    def _bound(self, name: str, replica: str, run: int) -> Request | None:
+    def bound(self, name: str, replica: str, run: int) -> Request | None:
         """The request, if this run of it, on this replica, is the one that counts."""
         request = self.requests.get(name)
         if (

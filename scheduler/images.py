@@ -23,11 +23,13 @@ Choose = Callable[[Iterable[Replica]], Replica | None]
 
 
 class Images:
-    def __init__(self, terms: Terms, replicas: Mapping[str, Replica], choose: Choose) -> None:
+    def __init__(
+        self, terms: Terms, replicas: Mapping[str, Replica], choose: Choose, runs: int = 0
+    ) -> None:
         self.terms = terms
         self._replicas = replicas
         self._choose = choose
-        self._runs = 0
+        self._runs = runs
         self.embeddings: dict[str, Embedding] = {}
         self.waiting = OrderedQueue()  # requests whose set of images is not booked
         self.orphans: set[str] = set()

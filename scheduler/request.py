@@ -65,7 +65,7 @@ class Request:
     deadline: float  # absolute; past it the request fails rather than waits on
     media: list[MediaItem] = field(default_factory=list)
     emitted: int = 0  # tokens that workers have reported, over all runs
-    run: int = 0  # which binding counts; words about older ones are stale
+    run: int = 0  # the number of the binding that counts; words about others are stale
     prefill: str | None = None  # the replica it is bound to, and
     decode: str | None = None  # the one that decodes it: the same, or reserved beside it
     failures: int = 0  # runs given up for reasons that are not the request's
@@ -77,6 +77,11 @@ class Request:
     def tokens(self) -> int:
         """What the next prefill computes: prompt and everything emitted so far."""
         return self.prompt_tokens + self.emitted
+
+    @property
+    def runs(self) -> int:
+        """How often it was bound."""
+        return sum(phase is Phase.PREFILLING for phase, _ in self.story)
 
     @property
     def open(self) -> bool:

@@ -61,7 +61,11 @@ class _Socket:
                 frames = self.socket.recv_multipart(zmq.NOBLOCK, copy=False)
             except zmq.Again:
                 return
-            self._on_frames(frames)
+            try:
+                self._on_frames(frames)
+            except BaseException:
+                self._look_again()  # the messages behind are not its fault
+                raise
         self._look_again()
 
     def _send(self, frames: Frames) -> Sent:

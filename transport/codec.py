@@ -18,6 +18,12 @@ _to_client: Decoder[ToClient] = Decoder(ToClient)
 _deltas: Decoder[Deltas] = Decoder(Deltas)
 
 
+# What msgspec raises for bytes from elsewhere: its own, for text that is not UTF-8, and for arrays
+# in arrays in arrays.
+ODD = (MsgspecError, UnicodeDecodeError, RecursionError)
+MOST_TOLD = 200  # characters
+
+
 class BadFrame(Exception):
     """The peer sent bytes that are no word of this protocol."""
 
@@ -51,5 +57,10 @@ def deltas(frame: bytes | memoryview) -> Deltas:
 def _refusing() -> Iterator[None]:
     try:
         yield
-    except MsgspecError as error:
-        raise BadFrame(str(error)) from error
+    except ODD as error:
+        raise BadFrame(shortened(str(error))) from error
+
+
+def shortened(text: str) -> str:
+    """msgspec quotes what it did not expect, however long that is."""
+    return text if len(text) <= MOST_TOLD else f"{text[:MOST_TOLD]}…"

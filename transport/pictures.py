@@ -6,6 +6,7 @@ holds a pixel. `preprocessing.py` of the worker decodes, under the same limits.
 
 from __future__ import annotations
 
+import math
 import struct
 import warnings
 import zlib
@@ -77,6 +78,16 @@ def measure(data: bytes | memoryview, limits: Limits = DEFAULT_LIMITS) -> Pictur
     if orientation(image) in TURNED:
         width, height = height, width
     return Picture(width=width, height=height, format=format_of(image))
+
+
+def check_square(picture: Picture, limits: Limits = DEFAULT_LIMITS) -> None:
+    """One of several is padded to a square: a long thin one of few pixels would fill memory."""
+    side = max(picture.width, picture.height)
+    if side**2 > limits.pixels:
+        raise BadImage(
+            f"expected sides of at most {math.isqrt(limits.pixels)} pixels beside other images, "
+            f"got {picture.width} x {picture.height}"
+        )
 
 
 def open_picture(data: bytes | memoryview, limits: Limits) -> ImageFile.ImageFile:

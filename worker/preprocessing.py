@@ -70,5 +70,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 def sixteen_to_eight_bits(image: Image.Image) -> Image.Image:
     """Pillow's own conversion clips at 255 and shows nearly everything white."""
-    values = np.asarray(image).astype(np.int64).clip(0, 0xFFFF)
+    values = np.asarray(image)
+    if values.dtype.itemsize > 2:
+        values = values.clip(0, 0xFFFF).astype(np.uint16)
     return Image.fromarray((values // 257).astype(np.uint8))

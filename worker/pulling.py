@@ -69,7 +69,13 @@ class Pulling:
 
     def _admit(self, task: Assignment, adopt: bool) -> None:
         """On the engine's thread."""
-        if not self.engine.admit(task, adopt=adopt):
+        try:
+            admitted = self.engine.admit(task, adopt=adopt)
+        except Exception as error:  # the border of a run: the others go on
+            log.exception("could not begin a run")
+            self._loop.call_soon_threadsafe(self._fail, task.request_id, task.run, str(error))
+            return
+        if not admitted:
             self._loop.call_soon_threadsafe(self._give_up, task.request_id, task.run)
 
     def _give_up(self, request_id: str, number: int) -> None:
@@ -133,7 +139,8 @@ class Pulling:
         assert stage is not None
         try:
             stage.land(word.request_id, word.index, rows)
-        except ValueError as error:
+        except Exception as error:  # the border of a run: the others go on
+            log.exception("could not take in tensors")
             self._loop.call_soon_threadsafe(self._fail, word.request_id, word.run, str(error))
 
     def _fail(self, request_id: str, number: int, reason: str) -> None:
@@ -194,7 +201,8 @@ class Pulling:
             stage.import_kv(word.request_id, word.start, tensors)
             if word.emitted is not None:
                 self.engine.begin(word.request_id, word.emitted)
-        except ValueError as error:
+        except Exception as error:  # the border of a run: the others go on
+            log.exception("could not take in tensors")
             self._loop.call_soon_threadsafe(self._fail, word.request_id, word.run, str(error))
             return
         taken = say.KvTaken(word.request_id, word.run, word.handle, last=word.emitted is not None)

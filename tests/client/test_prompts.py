@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from modserve.client.errors import BadInput
 from modserve.client.prompts import Files, turns_of
 from modserve.transport.messages import ImagePart, TextPart, Turn
+from modserve.transport.pictures import Picture, measure
 
 
 def test_a_string_is_one_user_message_its_images_first() -> None:
@@ -64,6 +65,16 @@ def test_a_pil_image_keeps_its_pixels(mode: str) -> None:
     turns_of("What?", [picture], files)
     with Image.open(io.BytesIO(files.frames[0])) as sent:
         assert sent.convert("RGB").tobytes() == picture.convert("RGB").tobytes()
+
+
+def test_a_pil_image_that_lies_on_its_side_says_so() -> None:
+    file, exif = io.BytesIO(), Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    Image.new("RGB", (30, 20)).save(file, "JPEG", exif=exif)
+    files = Files()
+    with Image.open(file) as picture:
+        turns_of("What?", [picture], files)
+    assert measure(files.frames[0]) == Picture(20, 30, "PNG")
 
 
 @pytest.mark.parametrize(

@@ -18,11 +18,11 @@ from .references import IMAGE, Ask, Reference, picture, user, words
 TEST_S = 120.0
 
 
-def run(body: Coroutine[Any, Any, None]) -> None:
+def run(body: Coroutine[Any, Any, None], deadline_s: float = TEST_S) -> None:
     """Drive an asynchronous test, with a deadline."""
 
     async def bounded() -> None:
-        async with asyncio.timeout(TEST_S):
+        async with asyncio.timeout(deadline_s):
             await body
 
     asyncio.run(bounded())

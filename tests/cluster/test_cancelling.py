@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+
+from modserve.client import AsyncClient
 
 from .asking import answer, image_asks, run, stream
 from .cluster import ENCODE_TEXT, SPLIT, Layout, settled, until
@@ -107,3 +111,33 @@ def test_a_client_that_is_closed_sets_everything_free(
             await settled(client, SOON_S)
 
     run(body())
+
+
+def test_ten_thousand_that_are_left_at_random_moments_leave_nothing(
+    clusters: Clusters, reference_of: Callable[[str], Reference]
+) -> None:
+    """Before anything was prepared, while images are encoded, in mid-prefill, in mid-stream."""
+    reference = reference_of("llava")
+    cluster = clusters.get(reference.folder, SPLIT)
+    rng, asks = random.Random(1), crowd(2000)
+
+    async def body() -> None:
+        slots = asyncio.Semaphore(64)
+
+        async def leave(client: AsyncClient) -> None:
+            async with slots, stream(client, rng.choice(asks), reference) as chunks:
+                if rng.random() < 0.7:
+                    await asyncio.sleep(rng.random() * 0.1)
+                else:
+                    await anext(chunks)
+
+        async with cluster.client() as client:
+            before = (await client.status())["requests"]
+            async with asyncio.TaskGroup() as group:
+                for _ in range(10_000):
+                    group.create_task(leave(client))
+            left = (await settled(client, SOON_S))["requests"]
+            ended = {name: left[name] - before[name] for name in ("cancelled", "failed")}
+            assert ended == {"cancelled": 10_000, "failed": 0}
+
+    run(body(), deadline_s=300)

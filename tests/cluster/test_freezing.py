@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from .asking import run
-from .cluster import SPLIT, settled, until, worker_of
+from .cluster import ENCODE_TEXT, MONOLITH, SPLIT, settled, until, worker_of
 from .conftest import Clusters
 from .crowds import Crowd, busy, crowd, undisturbed, when
 from .references import Reference
@@ -16,21 +16,22 @@ from .references import Reference
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("stage", ["encode", "prefill", "decode"])
+@pytest.mark.parametrize("stage", ["encode", "prefill", "decode", "text", "all"])
 def test_work_goes_on_elsewhere_and_the_worker_comes_back(
     clusters: Clusters, reference_of: Callable[[str], Reference], stage: str
 ) -> None:
     """1. The worker stops amid its work. 2. It is dropped, others end what it had. 3. It goes on,
     with words of the past on its lips. 4. It joins again and gets work. 5. Same tokens as ever."""
     reference = reference_of("llava")
-    cluster = clusters.get(reference.folder, SPLIT + SPLIT)
+    layouts = {"text": (*ENCODE_TEXT, "text"), "all": MONOLITH + MONOLITH}
+    cluster = clusters.get(reference.folder, layouts.get(stage, SPLIT + SPLIT))
     victim, asks = f"{stage}-0", crowd()
 
     async def body() -> None:
         async with cluster.client() as client:
             expected = await undisturbed(client, asks, reference)
             async with Crowd(client, asks, reference) as flight:
-                if stage == "decode":
+                if stage in ("decode", "text", "all"):
                     await flight.streaming()
                 await busy(client, victim)
                 cluster.workers[victim].send(signal.SIGSTOP)

@@ -13,7 +13,7 @@ from modserve.transport import messages as say
 from modserve.transport.channels import Dealer
 
 from .asking import run, text_asks
-from .cluster import ENCODE_TEXT, SPLIT, Cluster, until
+from .cluster import ENCODE_TEXT, MONOLITH, SPLIT, Cluster, Layout, until
 from .conftest import Clusters
 from .crowds import Crowd, busy, crowd, gone, undisturbed
 from .references import Reference
@@ -29,7 +29,7 @@ async def _lose(cluster: Cluster, reference: Reference, stage: str, *, replace: 
     async with cluster.client() as client:
         expected = await undisturbed(client, asks, reference)
         async with Crowd(client, asks, reference) as flight:
-            if stage in ("decode", "text"):
+            if stage in ("decode", "text", "all"):
                 await flight.streaming()
             await busy(client, victim)
             assert flight.open
@@ -67,12 +67,14 @@ def test_a_worker_that_is_added_afterwards_takes_over_from_the_only_one(
 
 
 @pytest.mark.parametrize("replace", [False, True], ids=["another", "a new one"])
-def test_a_text_worker_is_killed(
-    clusters: Clusters, reference_of: Callable[[str], Reference], replace: bool
+@pytest.mark.parametrize("layout", [ENCODE_TEXT, MONOLITH], ids="+".join)
+def test_a_worker_of_several_stages_is_killed(
+    clusters: Clusters, reference_of: Callable[[str], Reference], layout: Layout, replace: bool
 ) -> None:
     reference = reference_of("mllama")
-    cluster = clusters.get(reference.folder, (*ENCODE_TEXT, *([] if replace else ["text"])))
-    run(_lose(cluster, reference, "text", replace=replace))
+    role = layout[-1]
+    cluster = clusters.get(reference.folder, layout if replace else (*layout, role))
+    run(_lose(cluster, reference, role, replace=replace))
 
 
 @pytest.mark.parametrize("stage", ["prefill", "decode"])
@@ -112,6 +114,8 @@ class Listener:
 
     def _hear(self, frames: list[zmq.Frame]) -> None:
         match codec.to_client(frames[0].bytes):
+            case say.Ping():
+                self.dealer.send(codec.encode(say.Pong()))
             case say.Ended() as word:
                 assert word.finish_reason == "length", word
                 self._ends.append(word)

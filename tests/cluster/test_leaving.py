@@ -14,6 +14,7 @@ from .asking import answer, run, text_asks
 from .cluster import SPLIT, Cluster, until
 from .conftest import Clusters
 from .crowds import Crowd, busy, crowd, undisturbed
+from .processes import wait_until
 from .references import Reference
 
 pytestmark = pytest.mark.slow
@@ -55,6 +56,21 @@ def test_a_drained_worker_leaves_unnoticed(
             await asyncio.to_thread(cluster.add, stage)
 
     run(body())
+
+
+def test_a_worker_whose_controller_is_dead_leaves_when_it_is_told_again(
+    clusters: Clusters, reference_of: Callable[[str], Reference]
+) -> None:
+    cluster = clusters.fresh(reference_of("llava").folder, ("text",))
+    worker = cluster.workers["text-0"]
+    cluster.controller.kill()
+
+    def left() -> bool:
+        worker.send(signal.SIGTERM)
+        return worker.code is not None
+
+    wait_until(left, "the end of the worker", 15.0)
+    assert worker.code == 0, worker.log
 
 
 def test_a_worker_removed_at_once_leaves_its_work_to_others(

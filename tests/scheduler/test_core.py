@@ -88,11 +88,11 @@ def test_the_same_image_is_encoded_once_within_and_among_requests(make: Make) ->
     assert [one for one in commands if isinstance(one, Supply)] == [
         Supply("t", "a", 1, 0, "x"),
         Supply("t", "a", 1, 1, "x"),
-        Supply("t", "b", 1, 0, "x"),
+        Supply("t", "b", 2, 0, "x"),
     ]
-    core(*(on.Pulled("a", "t", 1, index) for index in (0, 1)), on.Pulled("b", "t", 1, 0))
+    core(*(on.Pulled("a", "t", 1, index) for index in (0, 1)), on.Pulled("b", "t", 2, 0))
     assert core(on.Prefilled("a", "t", 1, 1)) == []
-    assert core(on.Prefilled("b", "t", 1, 1)) == [Forget("e", "x", 1)]
+    assert core(on.Prefilled("b", "t", 2, 1)) == [Forget("e", "x", 1)]
 
 
 @pytest.mark.parametrize(("bind", "after"), [("arrival", 0), ("first", 1), ("all", 2)])
@@ -259,8 +259,8 @@ def test_nobody_waits_behind_a_request_that_no_worker_here_could_ever_take(make:
     core(on.Arrived(request("big", prompt=80)), on.Arrived(request("many", "x", "y", "z")))
     core(on.Lost("large"), on.Lost("e-large"))
     core(joined("small", "text", epoch=2, blocks=4), joined("e-small", "encode", 2, store=20))
-    assert core(on.Arrived(request("a"))) == [Prefill("small", "a", 1, "small")]
+    assert core(on.Arrived(request("a"))) == [Prefill("small", "a", 2, "small")]
     (encode,) = core(on.Arrived(request("b", "w")))
     assert isinstance(encode, Encode)
     assert (encode.replica, encode.request) == ("e-small", "b")
-    assert Prefill("large", "big", 2, "large") in core(joined("large", "text", 3, blocks=100))
+    assert Prefill("large", "big", 3, "large") in core(joined("large", "text", 3, blocks=100))

@@ -143,8 +143,7 @@ class TextStage:
                 f"{task.request_id}: expected at most {self.pool.tables.blocks} KV blocks for "
                 f"{task.longest} tokens, got {whole}"
             )
-        self.pool.open(task.request_id, len(task.token_ids), task.longest)
-        self.sequences[task.request_id] = Sequence(
+        sequence = Sequence(
             task=task,
             doing=doing,
             emission=Emission(self.tokenizer, task.sampling, self.eos_ids, task.emitted),
@@ -153,6 +152,8 @@ class TextStage:
             missing=set(task.images),
             cross=self.half.open(task),
         )
+        self.pool.open(task.request_id, len(task.token_ids), task.longest)
+        self.sequences[task.request_id] = sequence
 
     def _make_room(self) -> list[str]:
         """A slot for the next token of every decode; the youngest make way where blocks lack."""
