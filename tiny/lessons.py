@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from . import chat, comparisons, digits, scenes
 from .practice import count, recite, tell
 from .questions import about_digit, about_scene
-from .samples import Lesson, Pair
+from .samples import Drill, Lesson, Pair
 from .things import Scene
 from .verdicts import about_digits, about_scenes
 
@@ -36,7 +36,7 @@ def draw_comparison(rng: random.Random) -> Lesson:
     return Lesson(lesson.subjects, (*lesson.pairs, *_practice(shown, rng)))
 
 
-def _practice(shown: list[Scene], rng: random.Random) -> list[Pair]:
+def _practice(shown: list[Scene], rng: random.Random) -> list[Drill]:
     return [recite(shown, rng), tell(shown, rng) or recite(shown, rng), count(shown, rng)]
 
 
@@ -54,7 +54,7 @@ def texts(count: int) -> Iterator[str]:
             yield f"assistant\n{pair.answer}"
 
 
-def _draw_pairs(rng: random.Random) -> list[Pair]:
+def _draw_pairs(rng: random.Random) -> list[Pair | Drill]:
     scene = [scenes.draw_scene(rng, held_out=False) for _ in range(2)]
     shown = [rng.randrange(10) for _ in range(rng.choice((2, 2, 3, 4)))]
     return [

@@ -13,6 +13,7 @@ An image is one token here; it is expanded when its features, and so their numbe
 
 import random
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -22,7 +23,7 @@ from .canvas import draw_size
 from .codes import Labels, Tile, see
 from .imagination import imagine
 from .pictures import paint
-from .samples import Lesson, Pair
+from .samples import Lesson
 from .tokenizing import number_images
 
 IGNORED = -100
@@ -56,8 +57,8 @@ class Collator:
     def __init__(
         self, tokenizer: PreTrainedTokenizerFast, processor: LlavaOnevisionImageProcessorPil
     ) -> None:
-        self._tokenizer = tokenizer
         self._processor = processor
+        self._numbers = cache(lambda text: tokenizer(text).input_ids)
 
     def imagined(self, lessons: list[Lesson], rng: random.Random) -> Batch:
         """Without drawing any image."""
@@ -104,27 +105,28 @@ class Collator:
         dialogue = rng.random() < DIALOGUE_SHARE
         if lesson.subjects or dialogue:
             head += OPENING + number_images(len(lesson.subjects))
-        pieces = [self._prompt(head)]
+        texts = [(head, False, 0)]
         for index, pair in enumerate(lesson.pairs):
             # In plain talk side by side, each question opens its own message.
             opened = index == 0 if dialogue else bool(lesson.subjects)
+            opening = "" if opened else OPENING
             segment = 0 if dialogue else index + 1
-            pieces += self._question(pair, "" if opened else OPENING, segment)
-        return Row(*(torch.cat(part) for part in zip(*pieces, strict=True)))
+            asked = f"{opening}{pair.question}<|im_end|><|im_start|>assistant\n"
+            texts.append((asked, False, segment))
+            texts += [(piece.text, piece.asked, segment) for piece in pair.pieces]
+            texts.append(("<|im_end|>", True, segment))
+        return self._tokenize(texts)
 
-    def _prompt(self, text: str, segment: int = 0) -> tuple[Tensor, Tensor, Tensor]:
-        ids = torch.tensor(self._tokenizer(text).input_ids, dtype=torch.long)
-        return ids, torch.full_like(ids, IGNORED), torch.full_like(ids, segment)
-
-    def _question(
-        self, pair: Pair, opening: str, segment: int
-    ) -> list[tuple[Tensor, Tensor, Tensor]]:
-        asked = f"{opening}{pair.question}<|im_end|><|im_start|>assistant\n"
-        prompt, targets, segments = self._prompt(asked, segment)
-        answer, _, more = self._prompt(f"{pair.answer}<|im_end|>", segment)
-        targets[-1] = answer[0]
-        rest = torch.cat((answer[1:], torch.tensor([IGNORED])))
-        return [(prompt, targets, segments), (answer, rest, more)]
+    def _tokenize(self, texts: list[tuple[str, bool, int]]) -> Row:
+        """Of texts, whether they are asked for, and their segments."""
+        tokens = [
+            (number, asked, segment)
+            for text, asked, segment in texts
+            for number in self._numbers(text)
+        ]
+        ids, asked, segments = (torch.tensor(part) for part in zip(*tokens, strict=True))
+        targets = torch.where(asked, ids, IGNORED).roll(-1)
+        return Row(ids, targets, segments)
 
 
 def _split(lessons: list[Lesson]) -> tuple[list[Lesson], list[Lesson]]:

@@ -15,11 +15,35 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class Piece:
+    """Of an answer: asked for, or given because nobody could know it."""
+
+    text: str
+    asked: bool = True
+
+
+@dataclass(frozen=True)
 class Pair:
     """A question and its answer, without the images that they are about."""
 
     question: str
     answer: str
+
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        return (Piece(self.answer),)
+
+
+@dataclass(frozen=True)
+class Drill:
+    """A question whose answer is given in part; the pieces part where words do."""
+
+    question: str
+    pieces: tuple[Piece, ...]
+
+    @property
+    def answer(self) -> str:
+        return "".join(piece.text for piece in self.pieces)
 
 
 @dataclass(frozen=True)
@@ -27,4 +51,4 @@ class Lesson:
     """Several questions about the same subjects, one to an image; no subjects for plain talk."""
 
     subjects: tuple[Subject, ...]
-    pairs: tuple[Pair, ...]
+    pairs: tuple[Pair | Drill, ...]

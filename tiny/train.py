@@ -37,7 +37,8 @@ from .student import Student
 
 SEED = 7
 GLIMPSES, ROWS = 128, 16  # images and lessons in a step
-TOGETHER = 0.15  # of the minutes
+TOGETHER = 0.13  # of the minutes
+SEEING = 0.6  # of the minutes before: less is left to learn for the tower than for the text model
 WARM_UP = 0.04
 SHOWN = 100  # steps between two lines of progress
 RATE, MUON_RATE = 1.5e-3, 4e-3
@@ -122,7 +123,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Trains the shipped checkpoint.")
     parser.add_argument("--folder", type=Path, default=layout.FOLDER)
     parser.add_argument("--see-steps", type=int, default=3000)
-    parser.add_argument("--read-steps", type=int, default=2400)
+    parser.add_argument("--read-steps", type=int, default=3600)
     parser.add_argument("--answer-steps", type=int, default=1500)
     parser.add_argument("--minutes", type=float, default=28.0)
     parser.add_argument("--threads", type=int, default=2)
@@ -137,11 +138,16 @@ def _learn_apart(
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "tower.safetensors"
         other = multiprocessing.get_context("spawn").Process(
-            target=learn_to_see, args=(given.see_steps, minutes, file)
+            target=learn_to_see, args=(given.see_steps, minutes * SEEING, file)
         )
         other.start()
-        torch.set_num_threads(max(1, given.threads // 2))
-        draw, loss = DrawLessons(tokenizer, drawn=False), lambda b, _: student.read(b)
+
+        def loss(batch: Batch, _: float) -> Tensor:
+            threads = given.threads // 2 if other.is_alive() else given.threads
+            torch.set_num_threads(max(1, threads))
+            return student.read(batch)
+
+        draw = DrawLessons(tokenizer, drawn=False)
         reading = Course("read", given.read_steps, minutes, draw, loss, READING)
         take(reading, student.readers())
         other.join()

@@ -15,14 +15,16 @@ from modserve.tiny.pictures import paint
 from modserve.tiny.practice import recite
 from modserve.tiny.questions import about_scene
 from modserve.tiny.rows import BEND, IGNORED, Collator, Row
-from modserve.tiny.samples import Lesson
+from modserve.tiny.samples import Drill, Lesson, Pair, Piece
 from modserve.tiny.student import Lines, Student
 from modserve.tiny.verdicts import about_scenes
 
 
 def scene_lesson(rng: random.Random, images: int) -> Lesson:
     shown = [scenes.draw_scene(rng, held_out=False) for _ in range(images)]
-    asked = [about_scene(shown[0], rng) if images == 1 else about_scenes(shown, rng)]
+    asked: list[Pair | Drill] = [
+        about_scene(shown[0], rng) if images == 1 else about_scenes(shown, rng)
+    ]
     asked += [recite(shown, rng) for _ in range(2)]
     return Lesson(tuple(shown), tuple(asked))
 
@@ -30,7 +32,7 @@ def scene_lesson(rng: random.Random, images: int) -> Lesson:
 def asked_alone(
     examinee: Examinee, lesson: Lesson, images: list[Image.Image]
 ) -> list[torch.Tensor]:
-    """The loss of each token of each answer, through transformers' own forward."""
+    """The loss of each token that is asked for, through transformers' own forward."""
     looked = {}
     tokenizer: Any = examinee.tokenizer
     if images:
@@ -43,12 +45,18 @@ def asked_alone(
             [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
         )
         (prompt,) = examinee.expand([prompt], looked) if looked else (prompt,)
-        first = torch.tensor(examinee.tokenizer(prompt).input_ids)
-        answer = torch.tensor(examinee.tokenizer(f"{pair.answer}<|im_end|>").input_ids)
-        logits = examinee.model(input_ids=torch.cat((first, answer))[None], **looked).logits[0]
-        losses.append(
-            functional.cross_entropy(logits[len(first) - 1 : -1], answer, reduction="none")
+        first = tokenizer(prompt).input_ids
+        answer, asked = [], []
+        for piece in (*pair.pieces, Piece("<|im_end|>")):
+            numbers = tokenizer(piece.text).input_ids
+            answer += numbers
+            asked += [piece.asked] * len(numbers)
+        ids = torch.tensor(first + answer)
+        logits = examinee.model(input_ids=ids[None], **looked).logits[0]
+        each = functional.cross_entropy(
+            logits[len(first) - 1 : -1], ids[len(first) :], reduction="none"
         )
+        losses.append(each[torch.tensor(asked)])
     return losses
 
 
