@@ -140,12 +140,13 @@ class Connection:
                 reason = f"expected images of at most {limit} bytes, got {len(frame)} in {image}"
                 self._refuse(reception.request_id, "image_too_large", reason)
                 return
-        size = len(codec.encode(reception.submit))
+        submit = reception.repeated()
+        size = len(codec.encode(submit))
         if size > max(limit, MESSAGE_ROOM):
             reason = f"expected a request of at most {limit} bytes, got {size}"
             self._refuse(reception.request_id, "too_large", reason)
             return
-        self._say(reception.submit, *reception.frames)
+        self._say(submit, *reception.frames)
 
     # Hearing.
 

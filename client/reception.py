@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
+from msgspec import structs
+
 from ..transport.messages import Delta, Ended, Submit, TokenLogprobs
 from .answers import Answer, Chunk
 from .errors import AnswerBroken, ModserveError, Refused, RequestFailed
@@ -43,6 +45,10 @@ class Reception:
     def received(self) -> int:
         """Tokens so far."""
         return len(self._token_ids)
+
+    def repeated(self) -> Submit:
+        """The Submit as it is to be sent again, to whoever may have forgotten the first."""
+        return structs.replace(self.submit, emitted=tuple(self._token_ids[:-1]))
 
     # What comes in.
 

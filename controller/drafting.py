@@ -54,6 +54,7 @@ class Drafting:
         if room < 1:
             got = f"{len(prepared.token_ids)} prompt tokens"
             raise Refused("too_long", f"expected a prompt below {self.facts.context}, got {got}")
+        self._check_emitted(submit, min(submit.sampling.max_tokens, room))
         images = [
             Image(
                 frame,
@@ -68,6 +69,7 @@ class Drafting:
             id=submit.request_id,
             prompt_tokens=len(prepared.token_ids),
             max_tokens=min(submit.sampling.max_tokens, room),
+            emitted=len(submit.emitted),
             deadline=draft.received + min(submit.timeout_s or 1e9, self._limits.timeout_s),
             media=[MediaItem(image.key, image.rows, image.rows) for image in images],
         )
@@ -93,6 +95,7 @@ class Drafting:
                 max_tokens=request.max_tokens,
             ),
             received=draft.received,
+            before=submit.emitted,
         )
 
     def _check(self, draft: Draft) -> None:
@@ -111,10 +114,21 @@ class Drafting:
         if size > limits.max_request_bytes:
             allowed = limits.max_request_bytes
             raise Refused("images", f"expected at most {allowed} bytes of images, got {size}")
+        if len(submit.token_ids) >= self.facts.context:  # images make it longer still
+            got = f"{len(submit.token_ids)} prompt tokens"
+            raise Refused("too_long", f"expected a prompt below {self.facts.context}, got {got}")
         text = sum(len(getattr(part, "text", "")) for turn in submit.turns for part in turn.content)
         if text > limits.max_prompt_bytes:
             allowed = limits.max_prompt_bytes
             raise Refused("too_long", f"expected at most {allowed} characters, got {text}")
+
+    def _check_emitted(self, submit: Submit, most: int) -> None:
+        if len(submit.emitted) >= most:
+            got = len(submit.emitted)
+            raise Refused("parameter", f"expected fewer than {most} emitted tokens, got {got}")
+        if odd := [token for token in submit.emitted if not 0 <= token < self.facts.vocabulary]:
+            most = self.facts.vocabulary - 1
+            raise Refused("token_ids", f"expected emitted tokens from 0 to {most}, got {odd[0]}")
 
     def _measure(self, index: int, frames: Sequence[memoryview]) -> tuple[int, int]:
         try:

@@ -102,8 +102,8 @@ class Front:
 
     def _refusal(self, word: say.Submit, frames: Sequence[memoryview]) -> tuple[str, str] | None:
         office, limits = self._office, self._office.options.limits
-        if not 1 <= len(word.request_id) <= MOST_ID:
-            return "request_id", f"expected 1 to {MOST_ID} characters of request_id"
+        if not (1 <= len(word.request_id) <= MOST_ID and word.request_id.isprintable()):
+            return "request_id", f"expected 1 to {MOST_ID} printable characters of request_id"
         if office.closing:
             return "closing", "the controller is shutting down"
         if len(office.tickets) + len(office.preparing) >= limits.max_open:

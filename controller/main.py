@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import os
+import resource
 import signal
 import sys
 
@@ -34,7 +35,14 @@ def serve(options: ControllerOptions) -> None:
             f"expected a loopback address, or --insecure, since messages are neither encrypted "
             f"nor authenticated: got {options.endpoint}"
         )
+    _allow_descriptors()
     uvloop.run(_serve(options))
+
+
+def _allow_descriptors() -> None:
+    """One for every connection: as many as this process may have, where the shell asks for few."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 async def _serve(options: ControllerOptions) -> None:

@@ -29,6 +29,7 @@ class Ticket:
     images: list[Image]
     sampling: Sampling  # with a seed
     received: float  # clock of the controller
+    before: tuple[int, ...] = ()  # emitted by a controller that was before this one
     frames: list[bytes] = field(default_factory=list)  # Deltas as they were forwarded, undecoded
 
     @property
@@ -37,7 +38,7 @@ class Ticket:
 
     def token_ids(self) -> tuple[int, ...]:
         """Prompt and emitted tokens, from which a new run goes on; decodes the frames."""
-        emitted: dict[int, int] = {}
+        emitted = dict(enumerate(self.before))
         for frame in self.frames:
             for delta in codec.deltas(frame).items:
                 if delta.request_id == self.request.id:

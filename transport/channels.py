@@ -20,6 +20,7 @@ import zmq
 Frames = Sequence[Any]  # bytes-like; zmq.Frame where they came from a socket
 
 BATCH = 256  # messages taken in one go before other callbacks get their turn
+BACKLOG = 1024  # connections that wait to be accepted
 LARGE = 64 * 1024  # bytes from which a frame is sent without a copy
 
 
@@ -104,12 +105,16 @@ class Router(_Socket):
         *,
         max_frame_bytes: int,
         queue: int = 10_000,
+        handshake_s: float = 5.0,
     ) -> None:
-        """Bind `endpoint`; raises BadAddress. A frame above the limit ends its connection."""
+        """Bind `endpoint`; raises BadAddress. A frame above the limit ends its connection, and so
+        does a stranger that connects and then speaks no ZeroMQ within `handshake_s`."""
         super().__init__(zmq.ROUTER, lambda frames: on_message(frames[0].bytes, frames[1:]))
         self.socket.setsockopt(zmq.ROUTER_MANDATORY, 1)  # the default drops silently
         self.socket.setsockopt(zmq.ROUTER_HANDOVER, 1)  # a peer that reconnects keeps its name
         self.socket.setsockopt(zmq.MAXMSGSIZE, max_frame_bytes)
+        self.socket.setsockopt(zmq.HANDSHAKE_IVL, int(handshake_s * 1000))
+        self.socket.setsockopt(zmq.BACKLOG, BACKLOG)
         self.socket.setsockopt(zmq.SNDHWM, queue)
         self.socket.setsockopt(zmq.RCVHWM, queue)
         try:

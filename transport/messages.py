@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-PROTOCOL = 1
+PROTOCOL = 2
 
 
 class Message(Struct, frozen=True, tag=True, forbid_unknown_fields=True):
@@ -85,13 +85,18 @@ class Greet(Message, frozen=True):
 
 
 class Submit(Message, frozen=True, omit_defaults=True):
-    """Either a chat (`turns`) or `token_ids`; a repeated Submit of one id is harmless."""
+    """Either a chat (`turns`) or `token_ids`; a repeated Submit of one id is harmless.
+
+    Repeated to a controller that does not know the request, it goes on behind `emitted`: the
+    tokens that the client has had, without the last, whose repetition tells whether it ended there.
+    """
 
     request_id: str
     sampling: Sampling
     turns: tuple[Turn, ...] = ()
     token_ids: tuple[int, ...] = ()
     timeout_s: float | None = None  # None: the controller's own limit
+    emitted: tuple[int, ...] = ()
 
 
 class Cancel(Message, frozen=True):

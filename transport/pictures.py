@@ -35,6 +35,7 @@ MAGIC = {
 # what Pillow's parsers let out when bytes lie to them
 DECODE_ERRORS = (
     ArithmeticError,
+    AssertionError,
     AttributeError,
     EOFError,
     LookupError,

@@ -244,6 +244,7 @@ class Agent:
             if (part.model, part.fingerprint) != (self._part.model, self._part.fingerprint):
                 self._end("the controller serves another model now")
                 return
+            self._share(say.Share(part.threads))
             self._announce(self._engine.stages)
             return
         if self._part is not None:

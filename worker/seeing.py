@@ -64,11 +64,11 @@ class Seeing:
             self.engine.call(partial(self.engine.encode, future.result()))
             return
         del self._images[word.key]
+        reason, fault = str(error), not isinstance(error, MemoryError)
         if not isinstance(error, BadImage):
             log.error("preprocessing failed", exc_info=error)
-        self._send(
-            say.EncodeError(word.key, word.run, str(error), fault=isinstance(error, BadImage))
-        )
+            reason = f"expected a picture that can be prepared, got {type(error).__name__}: {error}"
+        self._send(say.EncodeError(word.key, word.run, reason, fault))
 
     def encoded(self, encoding: Encoding) -> None:
         """The engine has encoded an image, or could not."""

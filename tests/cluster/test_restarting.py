@@ -30,8 +30,11 @@ def test_open_requests_end_with_the_same_tokens_at_the_controller_that_follows(
                 await flight.streaming()
                 await asyncio.to_thread(cluster.controller.kill)
                 assert flight.open
+                had = sum(flight.chunks)  # of one token at least
                 await asyncio.to_thread(cluster.restart)
                 assert [one.token_ids for one in await flight.answers()] == expected
+            made = (await client.status())["requests"]["tokens"]
+            assert made <= sum(map(len, expected)) - had + len(asks), "all else goes on"
             assert {one.code for one in cluster.workers.values()} == {None}
 
     run(body())

@@ -112,6 +112,15 @@ async def test_a_request_id_that_another_client_has_open_is_refused() -> None:
 
 
 @conversation
+async def test_a_request_id_that_would_break_a_log_is_refused() -> None:
+    async with controller() as (_, endpoint):
+        client = Client(endpoint)
+        client.submit("a\nb")
+        assert "printable characters of request_id" in (await client.hear(say.Refused)).reason
+        end(client)
+
+
+@conversation
 async def test_a_cancel_reaches_the_worker_and_answers_the_client() -> None:
     async with controller() as (_, endpoint):
         worker, client = Worker(endpoint, "text"), Client(endpoint)

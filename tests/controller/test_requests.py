@@ -137,6 +137,24 @@ async def test_what_is_left_of_a_run_that_is_over_reaches_nobody() -> None:
         end(client, prefill, other)
 
 
+@conversation
+async def test_a_request_that_another_controller_began_goes_on_where_it_was() -> None:
+    async with controller() as (_, endpoint):
+        worker, client = Worker(endpoint, "text"), Client(endpoint)
+        await worker.join()
+        sampling = say.Sampling(max_tokens=4)
+        client.say(say.Submit("a", sampling, token_ids=(5, 6), emitted=(11, 12)))
+        task = await worker.hear(say.Prefill)
+        assert (task.token_ids, task.prompt_tokens) == ((5, 6, 11, 12), 2)
+        worker.step(task, 3, token=13, finish="stop")
+        assert (await client.hear(say.Ended)).usage.completion_tokens == 3
+        client.say(say.Submit("b", sampling, token_ids=(5, 6), emitted=(1, 2, 3, 4)))
+        assert "fewer than 4 emitted tokens" in (await client.hear(say.Refused)).reason
+        client.say(say.Submit("c", sampling, token_ids=(5, 6), emitted=(-1,)))
+        assert "emitted tokens from 0" in (await client.hear(say.Refused, 2)).reason
+        end(client, worker)
+
+
 def test_no_two_controllers_number_their_runs_alike() -> None:
     async def life() -> int:
         async with controller() as (_, endpoint):

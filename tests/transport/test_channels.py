@@ -106,6 +106,32 @@ def test_a_frame_over_the_limit_never_reaches_the_controller() -> None:
     asyncio.run(run())
 
 
+def test_connections_that_never_speak_are_closed_and_harm_nobody() -> None:
+    async def run() -> None:
+        seen: list[bytes] = []
+        router = Router(
+            "tcp://127.0.0.1:0",
+            lambda _, frames: seen.append(frames[0].bytes),
+            max_frame_bytes=1 << 20,
+            handshake_s=0.3,
+        )
+        port = int(router.endpoint.rpartition(":")[2])
+        flood = [await asyncio.open_connection("127.0.0.1", port) for _ in range(300)]
+        dealer = Dealer(router.endpoint, lambda frames: None)
+        dealer.send(b"hello")
+        await until(lambda: seen == [b"hello"])
+        async with asyncio.timeout(10):
+            for reader, _ in flood:
+                await reader.read()  # to the end: the other side has closed it
+        for _, writer in flood:
+            writer.close()
+            await writer.wait_closed()
+        dealer.close()
+        router.close()
+
+    asyncio.run(run())
+
+
 def test_a_port_in_use_is_one_sentence() -> None:
     async def run() -> None:
         router = Router("tcp://127.0.0.1:0", lambda *_: None, max_frame_bytes=1000)
