@@ -31,7 +31,7 @@ async def test_a_hello_that_is_said_again_is_welcomed_again_and_counts_once() ->
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"protocol": 99}, "expected protocol 1, got 99"),
+        ({"protocol": 99}, f"expected protocol {say.PROTOCOL}, got 99"),
         ({"token": "guess"}, "expected this controller's token"),
         ({"stages": ("paint",)}, "expected a stage of .* got paint"),
         ({"stages": ()}, "expected a stage of .* got nothing"),
