@@ -115,7 +115,7 @@ class Drafting:
             allowed = limits.max_request_bytes
             raise Refused("images", f"expected at most {allowed} bytes of images, got {size}")
         if len(submit.token_ids) >= self.facts.context:  # images make it longer still
-            got = f"{len(submit.token_ids)} prompt tokens"
+            got = len(submit.token_ids)
             raise Refused("too_long", f"expected a prompt below {self.facts.context}, got {got}")
         text = sum(len(getattr(part, "text", "")) for turn in submit.turns for part in turn.content)
         if text > limits.max_prompt_bytes:
