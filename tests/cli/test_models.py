@@ -48,6 +48,9 @@ def test_a_hub_id_that_cannot_be_had_is_one_sentence(hub_cache: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["missing", "/no/such/folder", "a/b/c", "../x/"])
-def test_what_is_neither_is_one_sentence(name: str) -> None:
+def test_what_is_neither_is_one_sentence(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(NoModel, match="expected a folder with a checkpoint, a hub id, or tiny"):
         model_folder(name)
