@@ -52,8 +52,7 @@ class Drafting:
             prepared = self._preparer.prepare(submit.turns, sizes)
         room = self.facts.context - len(prepared.token_ids)
         if room < 1:
-            got = f"{len(prepared.token_ids)} prompt tokens"
-            raise Refused("too_long", f"expected a prompt below {self.facts.context}, got {got}")
+            raise self._too_long(len(prepared.token_ids))
         self._check_emitted(submit, min(submit.sampling.max_tokens, room))
         images = [
             Image(
@@ -115,12 +114,15 @@ class Drafting:
             allowed = limits.max_request_bytes
             raise Refused("images", f"expected at most {allowed} bytes of images, got {size}")
         if len(submit.token_ids) >= self.facts.context:  # images make it longer still
-            got = len(submit.token_ids)
-            raise Refused("too_long", f"expected a prompt below {self.facts.context}, got {got}")
+            raise self._too_long(len(submit.token_ids))
         text = sum(len(getattr(part, "text", "")) for turn in submit.turns for part in turn.content)
         if text > limits.max_prompt_bytes:
             allowed = limits.max_prompt_bytes
             raise Refused("too_long", f"expected at most {allowed} characters, got {text}")
+
+    def _too_long(self, tokens: int) -> Refused:
+        most = self.facts.context
+        return Refused("too_long", f"expected a prompt below {most}, got {tokens} prompt tokens")
 
     def _check_emitted(self, submit: Submit, most: int) -> None:
         if len(submit.emitted) >= most:

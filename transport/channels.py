@@ -55,19 +55,24 @@ class _Socket:
 
     def _drain(self) -> None:
         self._scheduled = False
+        more = True  # a handler that failed leaves messages behind, which are not its fault
+        try:
+            more = self._take_batch()
+        finally:
+            if more:
+                self._look_again()
+
+    def _take_batch(self) -> bool:
+        """Whether there may be more."""
         for _ in range(BATCH):
             if self.closed:
-                return
+                return False
             try:
                 frames = self.socket.recv_multipart(zmq.NOBLOCK, copy=False)
             except zmq.Again:
-                return
-            try:
-                self._on_frames(frames)
-            except BaseException:
-                self._look_again()  # the messages behind are not its fault
-                raise
-        self._look_again()
+                return False
+            self._on_frames(frames)
+        return True
 
     def _send(self, frames: Frames) -> Sent:
         if self.closed:

@@ -58,9 +58,9 @@ def _refusing() -> Iterator[None]:
     try:
         yield
     except ODD as error:
-        raise BadFrame(shortened(str(error))) from error
+        raise BadFrame(_shortened(str(error))) from error
 
 
-def shortened(text: str) -> str:
+def _shortened(text: str) -> str:
     """msgspec quotes what it did not expect, however long that is."""
     return text if len(text) <= MOST_TOLD else f"{text[:MOST_TOLD]}…"

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -68,15 +69,18 @@ class Pulling:
             self._spawn(run, self._take_chunks(word.request_id, run))
 
     def _admit(self, task: Assignment, adopt: bool) -> None:
-        """On the engine's thread."""
+        with self._border(task):
+            if not self.engine.admit(task, adopt=adopt):
+                self._loop.call_soon_threadsafe(self._give_up, task.request_id, task.run)
+
+    @contextmanager
+    def _border(self, work: Assignment | say.Supply | say.KvOffer) -> Iterator[None]:
+        """On the engine's thread: what goes wrong ends this run, and the others go on."""
         try:
-            admitted = self.engine.admit(task, adopt=adopt)
-        except Exception as error:  # the border of a run: the others go on
-            log.exception("could not begin a run")
-            self._loop.call_soon_threadsafe(self._fail, task.request_id, task.run, str(error))
-            return
-        if not admitted:
-            self._loop.call_soon_threadsafe(self._give_up, task.request_id, task.run)
+            yield
+        except Exception as error:
+            log.exception("a run failed")
+            self._loop.call_soon_threadsafe(self._fail, work.request_id, work.run, str(error))
 
     def _give_up(self, request_id: str, number: int) -> None:
         self.end(request_id, number)
@@ -134,14 +138,10 @@ class Pulling:
         self._send(say.Landed(word.request_id, word.run, word.index))
 
     def _land(self, word: say.Supply, rows: Any) -> None:
-        """On the engine's thread."""
         stage = self.engine.stages.text
         assert stage is not None
-        try:
+        with self._border(word):
             stage.land(word.request_id, word.index, rows)
-        except Exception as error:  # the border of a run: the others go on
-            log.exception("could not take in tensors")
-            self._loop.call_soon_threadsafe(self._fail, word.request_id, word.run, str(error))
 
     def _fail(self, request_id: str, number: int, reason: str) -> None:
         if self._run(request_id, number) is not None:
@@ -194,16 +194,13 @@ class Pulling:
             self.engine.call(partial(self._import, word, tensors))
 
     def _import(self, word: say.KvOffer, tensors: list[Any]) -> None:
-        """On the engine's thread; the answer leaves before anything the next step says."""
+        """The answer leaves before anything the next step says."""
         stage = self.engine.stages.text
         assert stage is not None
-        try:
+        last = word.emitted is not None
+        with self._border(word):
             stage.import_kv(word.request_id, word.start, tensors)
             if word.emitted is not None:
                 self.engine.begin(word.request_id, word.emitted)
-        except Exception as error:  # the border of a run: the others go on
-            log.exception("could not take in tensors")
-            self._loop.call_soon_threadsafe(self._fail, word.request_id, word.run, str(error))
-            return
-        taken = say.KvTaken(word.request_id, word.run, word.handle, last=word.emitted is not None)
-        self._loop.call_soon_threadsafe(self._send, taken)
+            taken = say.KvTaken(word.request_id, word.run, word.handle, last=last)
+            self._loop.call_soon_threadsafe(self._send, taken)

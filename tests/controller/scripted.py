@@ -119,11 +119,34 @@ class Client(Peer[say.ToClient]):
         self.say(word, *images)
 
 
+class Scene:
+    """A controller, and the peers that talk to it."""
+
+    def __init__(self, endpoint: str) -> None:
+        self.endpoint = endpoint
+        self._peers: list[Client | Worker] = []
+
+    def worker(self, *stages: str, name: str = "", epoch: int = 1) -> Worker:
+        worker = Worker(self.endpoint, *stages, name=name, epoch=epoch)
+        self._peers.append(worker)
+        return worker
+
+    def client(self, *, queue: int = 100_000) -> Client:
+        client = Client(self.endpoint, queue=queue)
+        self._peers.append(client)
+        return client
+
+    def end(self) -> None:
+        """Also after a test that failed: an open socket would fail another one."""
+        for peer in self._peers:
+            if isinstance(peer, Worker):
+                peer.say(say.Bye())
+            peer.dealer.close()
+
+
 @asynccontextmanager
-async def controller(
-    limits: Limits | None = None, **options: object
-) -> AsyncIterator[tuple[Controller, str]]:
-    """A controller that has ended, all peers or none, when the test is over."""
+async def controller(limits: Limits | None = None, **options: object) -> AsyncIterator[Scene]:
+    """Peers and controller have ended, in this order, when the test is over."""
     told = replace(
         ControllerOptions(
             MODEL, "tcp://127.0.0.1:0", limits=limits or Limits(), late_s=60.0, lost_s=60.0
@@ -133,9 +156,11 @@ async def controller(
     one = Controller(told)
     one.trust(TOKEN)
     serving = asyncio.create_task(one.run())
+    scene = Scene(one.endpoint)
     try:
-        yield one, one.endpoint
+        yield scene
     finally:
+        scene.end()
         one.close()
         await serving
 
@@ -157,13 +182,6 @@ def conversation(
         asyncio.run(within())
 
     return bounded
-
-
-def end(*peers: Client | Worker) -> None:
-    for peer in peers:
-        if isinstance(peer, Worker):
-            peer.say(say.Bye())
-        peer.dealer.close()
 
 
 def handle(owner: str, size: int = 64) -> say.TensorHandle:

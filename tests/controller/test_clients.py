@@ -12,7 +12,7 @@ from PIL import Image
 from modserve.controller.options import Limits
 from modserve.transport import messages as say
 
-from .scripted import PICTURE, Client, Worker, controller, conversation, end
+from .scripted import PICTURE, controller, conversation
 
 
 def png(width: int, height: int) -> bytes:
@@ -26,24 +26,23 @@ THIN = png(20_000, 10)
 
 @conversation
 async def test_a_client_that_vanished_is_cancelled_everywhere() -> None:
-    async with controller() as (_, endpoint):
-        worker, client = Worker(endpoint, "text"), Client(endpoint)
+    async with controller() as scene:
+        worker, client = scene.worker("text"), scene.client()
         await worker.join()
         client.submit("a")
         task = await worker.hear(say.Prefill)
         client.dealer.close(0)
         assert await worker.hear(say.Release) == say.Release("a", task.run)
-        end(worker)
 
 
 @conversation
 async def test_a_client_that_stopped_reading_is_cancelled_and_others_go_on() -> None:
     limits = Limits(stalled_s=0.5, queue=5)
-    async with controller(limits) as (_, endpoint):
+    async with controller(limits) as scene:
         worker, client, other = (
-            Worker(endpoint, "text"),
-            Client(endpoint, queue=1),
-            Client(endpoint),
+            scene.worker("text"),
+            scene.client(queue=1),
+            scene.client(),
         )
         await worker.join(kv_blocks=1000)
         client.submit("a", max_tokens=100_000)
@@ -61,26 +60,24 @@ async def test_a_client_that_stopped_reading_is_cancelled_and_others_go_on() -> 
         released = {(await worker.hear(say.Release, count)).request_id for count in (1, 2)}
         assert released == {"a", "b"}
         client.dealer.closed = False
-        end(client, other, worker)
 
 
 @conversation
 async def test_a_client_that_answers_no_ping_is_cancelled() -> None:
-    async with controller(Limits(silent_s=1.0)) as (_, endpoint):
-        worker, client = Worker(endpoint, "text"), Client(endpoint)
+    async with controller(Limits(silent_s=1.0)) as scene:
+        worker, client = scene.worker("text"), scene.client()
         await worker.join()
         client.submit("a")  # it reads what comes, and says nothing more
         task = await worker.hear(say.Prefill)
         assert await worker.hear(say.Release) == say.Release("a", task.run)
         ended = await client.hear(say.Ended)
         assert ended.error == "the client answered no ping for 1 s"
-        end(client, worker)
 
 
 @conversation
 async def test_a_submit_repeated_after_the_end_gets_the_same_answer_and_no_second_run() -> None:
-    async with controller() as (_, endpoint):
-        worker, client, other = Worker(endpoint, "text"), Client(endpoint), Client(endpoint)
+    async with controller() as scene:
+        worker, client, other = scene.worker("text"), scene.client(), scene.client()
         await worker.join()
         client.submit("a", max_tokens=1)
         worker.step(await worker.hear(say.Prefill), 1, finish="stop")
@@ -92,13 +89,12 @@ async def test_a_submit_repeated_after_the_end_gets_the_same_answer_and_no_secon
         other.submit("a", max_tokens=1)  # another client's own request of that name
         worker.step(await worker.hear(say.Prefill, 2), 1, finish="stop")
         assert (await other.hear(say.Ended)).usage.completion_tokens == 1
-        end(client, other, worker)
 
 
 @conversation
 async def test_a_request_id_that_another_client_has_open_is_refused() -> None:
-    async with controller() as (_, endpoint):
-        worker, client, other = Worker(endpoint, "text"), Client(endpoint), Client(endpoint)
+    async with controller() as scene:
+        worker, client, other = scene.worker("text"), scene.client(), scene.client()
         await worker.join()
         client.submit("a")
         task = await worker.hear(say.Prefill)
@@ -108,22 +104,20 @@ async def test_a_request_id_that_another_client_has_open_is_refused() -> None:
         worker.step(task, 1, finish="stop")
         await client.hear(say.Ended)
         assert not other.heard(say.Deltas)
-        end(client, other, worker)
 
 
 @conversation
 async def test_a_request_id_that_would_break_a_log_is_refused() -> None:
-    async with controller() as (_, endpoint):
-        client = Client(endpoint)
+    async with controller() as scene:
+        client = scene.client()
         client.submit("a\nb")
         assert "printable characters of request_id" in (await client.hear(say.Refused)).reason
-        end(client)
 
 
 @conversation
 async def test_a_cancel_reaches_the_worker_and_answers_the_client() -> None:
-    async with controller() as (_, endpoint):
-        worker, client = Worker(endpoint, "text"), Client(endpoint)
+    async with controller() as scene:
+        worker, client = scene.worker("text"), scene.client()
         await worker.join()
         client.submit("a")
         task = await worker.hear(say.Prefill)
@@ -131,13 +125,12 @@ async def test_a_cancel_reaches_the_worker_and_answers_the_client() -> None:
         assert await worker.hear(say.Release) == say.Release("a", task.run)
         ended = await client.hear(say.Ended)
         assert ended.finish_reason == "cancelled"
-        end(client, worker)
 
 
 @conversation
 async def test_a_stranger_cannot_cancel_what_another_client_asked() -> None:
-    async with controller() as (_, endpoint):
-        worker, client, stranger = Worker(endpoint, "text"), Client(endpoint), Client(endpoint)
+    async with controller() as scene:
+        worker, client, stranger = scene.worker("text"), scene.client(), scene.client()
         await worker.join()
         client.submit("a", max_tokens=1)
         task = await worker.hear(say.Prefill)
@@ -147,7 +140,6 @@ async def test_a_stranger_cannot_cancel_what_another_client_asked() -> None:
         worker.step(task, 1, finish="stop")
         ended = await client.hear(say.Ended)
         assert ended.finish_reason == "stop"
-        end(client, stranger, worker)
 
 
 @pytest.mark.parametrize(
@@ -166,14 +158,13 @@ async def test_a_stranger_cannot_cancel_what_another_client_asked() -> None:
 )
 @conversation
 async def test_bad_input_is_one_sentence(submit: dict[str, Any], code: str, sentence: str) -> None:
-    async with controller() as (_, endpoint):
-        client = Client(endpoint)
+    async with controller() as scene:
+        client = scene.client()
         images, text = submit.pop("images", ()), submit.pop("text", "Hello")
         client.submit("a", text, *images, **submit)
         refused = await client.hear(say.Refused)
         assert refused.code == code
         assert sentence in refused.reason
-        end(client)
 
 
 @pytest.mark.parametrize(
@@ -190,12 +181,11 @@ async def test_bad_input_is_one_sentence(submit: dict[str, Any], code: str, sent
 )
 @conversation
 async def test_what_is_no_word_is_refused_and_harms_nobody(frame: bytes) -> None:
-    async with controller() as (_, endpoint):
-        client = Client(endpoint)
+    async with controller() as scene:
+        client = scene.client()
         client.dealer.send(frame)
         denied = await client.hear(say.Denied)
         assert denied.reason.startswith("not understood")
         client.say(say.AskStatus(3))
         report = await client.hear(say.Report)
         assert report.ask == 3
-        end(client)

@@ -7,13 +7,13 @@ import pytest
 
 from modserve.transport import messages as say
 
-from .scripted import TOKEN, Client, Worker, controller, conversation, end
+from .scripted import TOKEN, controller, conversation
 
 
 @conversation
 async def test_a_hello_that_is_said_again_is_welcomed_again_and_counts_once() -> None:
-    async with controller() as (_, endpoint):
-        worker, client = Worker(endpoint, "text"), Client(endpoint)
+    async with controller() as scene:
+        worker, client = scene.worker("text"), scene.client()
         worker.say(worker.hello)
         worker.say(worker.hello)
         first, second = await worker.hear(say.Welcome), await worker.hear(say.Welcome, 2)
@@ -25,7 +25,6 @@ async def test_a_hello_that_is_said_again_is_welcomed_again_and_counts_once() ->
         worker.step(task, 1, finish="length")
         ended = await client.hear(say.Ended)
         assert ended.timing.runs == 1
-        end(client, worker)
 
 
 @pytest.mark.parametrize(
@@ -41,48 +40,45 @@ async def test_a_hello_that_is_said_again_is_welcomed_again_and_counts_once() ->
 async def test_a_worker_that_does_not_belong_is_told_why(
     change: dict[str, object], sentence: str
 ) -> None:
-    async with controller() as (_, endpoint):
-        worker = Worker(endpoint, "text")
+    async with controller() as scene:
+        worker = scene.worker("text")
         worker.say(msgspec.structs.replace(worker.hello, **change))
         denied = await worker.hear(say.Denied)
         assert not denied.again
         with pytest.raises(AssertionError, match=sentence):
             raise AssertionError(denied.reason)
-        end(worker)
 
 
 @pytest.mark.parametrize("field", ["fingerprint", "dtype"])
 @conversation
 async def test_a_worker_of_another_model_or_dtype_is_told_why(field: str) -> None:
-    async with controller() as (_, endpoint):
-        good, bad = Worker(endpoint, "text"), Worker(endpoint, "text", epoch=2)
+    async with controller() as scene:
+        good, bad = scene.worker("text"), scene.worker("text", epoch=2)
         await good.join()
         bad.say(bad.hello)
         await bad.hear(say.Welcome)
         bad.say(msgspec.structs.replace(bad.ready(), **{field: "other"}))
         denied = await bad.hear(say.Denied)
         assert field in denied.reason
-        end(good, bad)
 
 
 @conversation
 async def test_a_name_that_is_taken_is_refused_while_its_worker_answers() -> None:
-    async with controller() as (_, endpoint):
+    async with controller() as scene:
         first, second = (
-            Worker(endpoint, "text", name="t"),
-            Worker(endpoint, "text", name="t", epoch=2),
+            scene.worker("text", name="t"),
+            scene.worker("text", name="t", epoch=2),
         )
         await first.join()
         second.say(second.hello)
         denied = await second.hear(say.Denied)
         assert "expected a free name, got t" in denied.reason
-        end(first, second)
 
 
 @conversation
 async def test_a_drained_worker_first_finishes_what_it_has() -> None:
-    async with controller() as (_, endpoint):
-        worker, client = Worker(endpoint, "text"), Client(endpoint)
+    async with controller() as scene:
+        worker, client = scene.worker("text"), scene.client()
         await worker.join()
         client.submit("a", max_tokens=1)
         task = await worker.hear(say.Prefill)
@@ -94,13 +90,12 @@ async def test_a_drained_worker_first_finishes_what_it_has() -> None:
         worker.step(task, 1, finish="stop")
         await worker.hear(say.Stop)
         assert worker.heard(say.Prefill) == 1, "no new work for a worker that leaves"
-        end(client, worker)
 
 
 @conversation
 async def test_removal_and_shutdown_need_the_token() -> None:
-    async with controller() as (_, endpoint):
-        worker, client = Worker(endpoint, "text"), Client(endpoint)
+    async with controller() as scene:
+        worker, client = scene.worker("text"), scene.client()
         await worker.join()
         client.say(say.Remove(1, "guess", "text-0"))
         client.say(say.Shutdown(2, "guess"))
@@ -112,13 +107,12 @@ async def test_removal_and_shutdown_need_the_token() -> None:
         assert client.heard(say.Granted) == 0, "not before it has left"
         worker.say(say.Bye())
         assert (await client.hear(say.Granted)).ask == 4
-        end(client, worker)
 
 
 @conversation
 async def test_a_shutdown_that_drains_is_cut_short_by_one_that_does_not() -> None:
-    async with controller() as (_, endpoint):
-        worker, client = Worker(endpoint, "text"), Client(endpoint)
+    async with controller() as scene:
+        worker, client = scene.worker("text"), scene.client()
         await worker.join()
         client.submit("a")
         await worker.hear(say.Prefill)
@@ -129,4 +123,3 @@ async def test_a_shutdown_that_drains_is_cut_short_by_one_that_does_not() -> Non
         client.say(say.Shutdown(3, TOKEN, drain=False))
         await worker.hear(say.Stop)
         assert (await client.hear(say.Ended)).finish_reason == "cancelled"
-        end(client, worker)

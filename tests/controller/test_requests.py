@@ -9,13 +9,13 @@ import orjson
 from modserve.transport import codec
 from modserve.transport import messages as say
 
-from .scripted import MODEL, PICTURE, Client, Worker, controller, conversation, end, handle
+from .scripted import MODEL, PICTURE, controller, conversation, handle
 
 
 @conversation
 async def test_a_text_request_from_submit_to_the_last_word() -> None:
-    async with controller() as (_, endpoint):
-        worker, client = Worker(endpoint, "text"), Client(endpoint)
+    async with controller() as scene:
+        worker, client = scene.worker("text"), scene.client()
         welcome = await worker.join()
         assert (welcome.name, welcome.model) == ("text-0", str(MODEL))
         client.submit("a", max_tokens=3, seed=5)
@@ -31,16 +31,15 @@ async def test_a_text_request_from_submit_to_the_last_word() -> None:
         assert ended.timing.ttft_s is not None
         assert 0 < ended.timing.ttft_s <= ended.timing.total_s
         assert await worker.hear(say.Release) == say.Release("a", task.run)
-        end(client, worker)
 
 
 @conversation
 async def test_an_image_goes_to_the_encoder_and_its_handle_to_the_text_worker() -> None:
-    async with controller() as (_, endpoint):
+    async with controller() as scene:
         encoder, text, client = (
-            Worker(endpoint, "encode"),
-            Worker(endpoint, "text"),
-            Client(endpoint),
+            scene.worker("encode"),
+            scene.worker("text"),
+            scene.client(),
         )
         await encoder.join()
         await text.join()
@@ -58,16 +57,15 @@ async def test_an_image_goes_to_the_encoder_and_its_handle_to_the_text_worker() 
         ended = await client.hear(say.Ended)
         assert ended.timing.encode_s > 0
         assert ended.usage.image_tokens == task.spans[0].rows
-        end(client, encoder, text)
 
 
 @conversation
 async def test_kv_offers_pass_from_prefill_to_decode_and_back() -> None:
-    async with controller() as (_, endpoint):
+    async with controller() as scene:
         prefill, decode, client = (
-            Worker(endpoint, "prefill"),
-            Worker(endpoint, "decode"),
-            Client(endpoint),
+            scene.worker("prefill"),
+            scene.worker("decode"),
+            scene.client(),
         )
         await prefill.join()
         await decode.join()
@@ -83,16 +81,15 @@ async def test_kv_offers_pass_from_prefill_to_decode_and_back() -> None:
         decode.step(adopted, 2, finish="length")
         ended = await client.hear(say.Ended)
         assert ended.usage.completion_tokens == 2
-        end(client, prefill, decode)
 
 
 @conversation
 async def test_a_lost_worker_costs_the_client_nothing() -> None:
-    async with controller() as (_, endpoint):
+    async with controller() as scene:
         first, second, client = (
-            Worker(endpoint, "text"),
-            Worker(endpoint, "text", epoch=2),
-            Client(endpoint),
+            scene.worker("text"),
+            scene.worker("text", epoch=2),
+            scene.client(),
         )
         await first.join()
         client.submit("a", max_tokens=4)
@@ -110,15 +107,14 @@ async def test_a_lost_worker_costs_the_client_nothing() -> None:
         second.say(say.Stepped((row,), ()))
         ended = await client.hear(say.Ended)
         assert ended.timing.runs == 2
-        end(client, second)
 
 
 @conversation
 async def test_what_is_left_of_a_run_that_is_over_reaches_nobody() -> None:
     """Such as the token of a prefill step that was under way when the decode worker was lost."""
-    async with controller() as (_, endpoint):
-        prefill, decode = Worker(endpoint, "prefill"), Worker(endpoint, "decode", epoch=2)
-        other, client = Worker(endpoint, "decode", epoch=3), Client(endpoint)
+    async with controller() as scene:
+        prefill, decode = scene.worker("prefill"), scene.worker("decode", epoch=2)
+        other, client = scene.worker("decode", epoch=3), scene.client()
         await prefill.join()
         await decode.join()
         client.submit("a", max_tokens=4)
@@ -134,13 +130,12 @@ async def test_what_is_left_of_a_run_that_is_over_reaches_nobody() -> None:
         await client.hear(say.Ended)
         (news,) = [word for word in client.words if isinstance(word, say.Deltas)]
         assert [item.text for item in news.items] == ["<11>"]
-        end(client, prefill, other)
 
 
 @conversation
 async def test_a_request_that_another_controller_began_goes_on_where_it_was() -> None:
-    async with controller() as (_, endpoint):
-        worker, client = Worker(endpoint, "text"), Client(endpoint)
+    async with controller() as scene:
+        worker, client = scene.worker("text"), scene.client()
         await worker.join()
         sampling = say.Sampling(max_tokens=4)
         client.say(say.Submit("a", sampling, token_ids=(5, 6), emitted=(11, 12)))
@@ -152,17 +147,15 @@ async def test_a_request_that_another_controller_began_goes_on_where_it_was() ->
         assert "fewer than 4 emitted tokens" in (await client.hear(say.Refused)).reason
         client.say(say.Submit("c", sampling, token_ids=(5, 6), emitted=(-1,)))
         assert "emitted tokens from 0" in (await client.hear(say.Refused, 2)).reason
-        end(client, worker)
 
 
 def test_no_two_controllers_number_their_runs_alike() -> None:
     async def life() -> int:
-        async with controller() as (_, endpoint):
-            worker, client = Worker(endpoint, "text"), Client(endpoint)
+        async with controller() as scene:
+            worker, client = scene.worker("text"), scene.client()
             await worker.join()
             client.submit("a")
             number = (await worker.hear(say.Prefill)).run
-            end(client, worker)
         return number
 
     assert asyncio.run(life()) != asyncio.run(life())
@@ -170,8 +163,8 @@ def test_no_two_controllers_number_their_runs_alike() -> None:
 
 @conversation
 async def test_status_counts_what_happened() -> None:
-    async with controller() as (_, endpoint):
-        worker, client = Worker(endpoint, "text"), Client(endpoint)
+    async with controller() as scene:
+        worker, client = scene.worker("text"), scene.client()
         await worker.join()
         client.submit("a", max_tokens=1)
         worker.step(await worker.hear(say.Prefill), 1, finish="stop")
@@ -182,4 +175,3 @@ async def test_status_counts_what_happened() -> None:
         assert status["requests"]["open"] == 0
         assert [one["name"] for one in status["workers"]] == ["text-0"]
         assert status["workers"][0]["kv_blocks_booked"] == 0
-        end(client, worker)
