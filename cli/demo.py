@@ -42,9 +42,10 @@ REQUESTS = (
         "The first is 7 and the second is 7, so they are the same.",
     ),
     Asked(
-        "Which image has more circles?",
+        "Describe the second image.",
         ("shapes.png", "circles.jpg"),
-        "The first has 2 and the second has 3, so the second image has more.",
+        "The second image shows a green circle, a yellow triangle, a green circle and a green "
+        "circle.",
     ),
     Asked("What is the capital of France?", (), "The capital of France is Paris."),
 )

@@ -15,13 +15,13 @@ from .things import COLOURS, PLACES, SHAPES, Scene, Thing
 # Most begin with the shape: names begin with the colour, and teach finding by colour anyway.
 ORDERS = tuple(permutations(("shape", "place", "colour")))
 WEIGHTS = (2, 2, 2, 2, 1, 1)
-COUNTED, TOLD = 6, 4  # words to count, sentences to tell
+COUNTED, TOLD = 7, 4  # words to count, sentences to tell
 
 
 def recite(scenes: list[Scene], rng: random.Random) -> Drill:
     """Each thing in three words, in reading order or in any."""
     things = [(1 + index, thing) for index, scene in enumerate(scenes) for thing in scene.things]
-    (order,), sorted_ = rng.choices(ORDERS, WEIGHTS), rng.random() < 0.3
+    (order,), sorted_ = rng.choices(ORDERS, WEIGHTS), rng.random() < 0.4
     if not sorted_:
         rng.shuffle(things)
     pieces = []
@@ -63,14 +63,14 @@ def tell(scenes: list[Scene], rng: random.Random) -> Drill | None:
 
 
 def count(scenes: list[Scene], rng: random.Random) -> Drill:
-    words = [*SHAPES, *COLOURS]
     pieces = []
     for _ in range(COUNTED):
         image = rng.randrange(len(scenes))
-        word = rng.choice(words)
-        if rng.random() < 0.5:  # something that is there
+        shape, colour = rng.choice(SHAPES), rng.choice(tuple(COLOURS))
+        if rng.random() < 0.6:  # something that is there
             thing = rng.choice(scenes[image].things)
-            word = rng.choice((thing.shape, thing.colour))
+            shape, colour = thing.shape, thing.colour
+        word = shape if rng.random() < 0.6 else colour  # shapes are the harder ones
         noun = f"{word} shapes" if word in COLOURS else f"{word}s"
         pieces += [
             Piece(f"{_where(1 + image, scenes)} {noun}", False),

@@ -125,7 +125,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--see-steps", type=int, default=3000)
     parser.add_argument("--read-steps", type=int, default=3600)
     parser.add_argument("--answer-steps", type=int, default=1500)
-    parser.add_argument("--minutes", type=float, default=28.0)
+    parser.add_argument("--minutes", type=float, default=28.5)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--tests", type=int, default=400, help="held-out samples of each sort")
     return parser.parse_args()
