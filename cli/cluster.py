@@ -35,8 +35,8 @@ class Cluster:
         with self._ending:
             home = self._ending.enter_context(tempfile.TemporaryDirectory(prefix="modserve-"))
             self._home = Path(home)
-            before = os.environ.get("XDG_STATE_HOME")
-            self._ending.callback(_restore, before)
+            for name in ("XDG_STATE_HOME", "MODSERVE_KEYS"):
+                self._ending.callback(_restore, name, os.environ.pop(name, None))
             os.environ["XDG_STATE_HOME"] = home  # ours and the processes' we start
             self._controller = self._start()
             self._ending.callback(_end, self._controller)
@@ -101,11 +101,10 @@ def wait_for(launch: Launch) -> Joined:
     return launch.joined(LOAD_S, lambda done, total: None)
 
 
-def _restore(state_home: str | None) -> None:
-    if state_home is None:
-        del os.environ["XDG_STATE_HOME"]
-    else:
-        os.environ["XDG_STATE_HOME"] = state_home
+def _restore(name: str, value: str | None) -> None:
+    os.environ.pop(name, None)
+    if value is not None:
+        os.environ[name] = value
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -14,7 +14,7 @@ import typer
 
 from ..client import Client
 from ..transport.channels import is_loopback
-from .options import DEFAULT_ENDPOINT, Controller, address, seconds
+from .options import DEFAULT_ENDPOINT, Controller, Keys, address, seconds
 from .printing import complain
 
 TINY = Path(__file__).parents[1] / "tiny" / "checkpoint"
@@ -54,8 +54,29 @@ def start_controller(
         bool,
         typer.Option(
             "--insecure",
-            help="Allow an address that other hosts can reach, though messages are neither "
-            "encrypted nor authenticated: only for a private network.",
+            help="Allow an address that other hosts can reach without --keys: messages are neither "
+            "encrypted nor authenticated, so only for a private network.",
+        ),
+    ] = False,
+    keys: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Encrypt, and hear only whose keys are in it: see `msctl keygen`.",
+        ),
+    ] = None,
+    journal: Annotated[
+        bool,
+        typer.Option(
+            "--journal/--no-journal",
+            help="Write accepted requests down, so that they outlive this process.",
+        ),
+    ] = True,
+    strict_journal: Annotated[
+        bool,
+        typer.Option(
+            "--strict-journal",
+            help="Refuse requests while they cannot be written down, rather than serve them.",
         ),
     ] = False,
     json: Annotated[
@@ -70,20 +91,43 @@ def start_controller(
     from ..controller.options import ControllerOptions
 
     folder = model_folder(model)
-    serve(ControllerOptions(model=folder, endpoint=bind, insecure=insecure, json=json))
+    if strict_journal and not journal:
+        raise typer.BadParameter("expected --strict-journal or --no-journal, got both")
+    serve(
+        ControllerOptions(
+            model=folder,
+            endpoint=bind,
+            insecure=insecure,
+            keys=keys,
+            journal=journal,
+            strict_journal=strict_journal,
+            json=json,
+        )
+    )
 
 
 def stop(
     drain: Annotated[
         bool, typer.Option("--drain", help="Let the open requests end; admit no new ones.")
     ] = False,
+    keep: Annotated[
+        bool,
+        typer.Option(
+            "--keep",
+            help="Stop the controller alone: the next one at its address goes on with its "
+            "requests and workers.",
+        ),
+    ] = False,
     timeout: Annotated[str, typer.Option(metavar="TIME", help="How long to wait for it.")] = "60s",
     controller: Controller = DEFAULT_ENDPOINT,
+    keys: Keys = None,
 ) -> None:
     """Stop the controller and all its workers; returns when they have ended."""
+    if drain and keep:
+        raise typer.BadParameter("expected --drain or --keep, got both")
     limit_s = seconds(timeout)
-    with Client(controller) as client, _process_of(client) as process:
-        client.shutdown(drain=drain, timeout_s=limit_s)
+    with Client(controller, keys=keys) as client, _process_of(client) as process:
+        client.shutdown(drain=drain, keep=keep, timeout_s=limit_s)
         if process is not None:  # its address is free again when this returns
             select.select([process], [], [], EXIT_S)
 

@@ -12,7 +12,7 @@ import typer
 from ..client import Answer, BadInput, Client
 from ..client.asynchronous import submission
 from ..client.options import Options, check
-from .options import DEFAULT_ENDPOINT, Controller, Json, seconds
+from .options import DEFAULT_ENDPOINT, Controller, Json, Keys, seconds
 from .printing import complain, print_json
 
 
@@ -64,6 +64,7 @@ def generate(
         ),
     ] = None,
     controller: Controller = DEFAULT_ENDPOINT,
+    keys: Keys = None,
     json: Json = False,
 ) -> None:
     """Ask the model, and print its answer as it comes. Ctrl-C cancels the request."""
@@ -88,7 +89,10 @@ def generate(
     except BadInput as error:
         raise typer.BadParameter(str(error)) from error
     submission(prompt, image or (), options)  # told before a controller is looked for
-    with Client(controller) as client, client.stream(prompt, image or (), **options) as stream:
+    with (
+        Client(controller, keys=keys) as client,
+        client.stream(prompt, image or (), **options) as stream,
+    ):
         if json:
             print_json(shown(stream.rest()))
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -40,6 +41,14 @@ Controller = Annotated[
         callback=address,
     ),
 ]
+Keys = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        envvar="MODSERVE_KEYS",
+        help="Your keys, as `msctl keygen` made them, where the controller asks for some.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
-__all__ = ["DEFAULT_ENDPOINT", "Controller", "Json", "address", "seconds"]
+__all__ = ["DEFAULT_ENDPOINT", "Controller", "Json", "Keys", "address", "seconds"]

@@ -13,7 +13,7 @@ from rich.text import Text
 from ..client import Client
 from ..scheduler.stage import Stage
 from ..transport.state import StateFolder
-from .options import DEFAULT_ENDPOINT, Controller, Json
+from .options import DEFAULT_ENDPOINT, Controller, Json, Keys
 from .printing import console, print_json
 
 STATES = {"ready": "green", "loading": "yellow", "draining": "yellow", "late": "red"}
@@ -24,9 +24,11 @@ def add(app: typer.Typer) -> None:
     app.command(epilog="Example: msctl status --json")(status)
 
 
-def status(controller: Controller = DEFAULT_ENDPOINT, json: Json = False) -> None:
+def status(
+    controller: Controller = DEFAULT_ENDPOINT, keys: Keys = None, json: Json = False
+) -> None:
     """Show the workers, their stages, queues and memory, the requests, and the rates."""
-    with Client(controller) as client:
+    with Client(controller, keys=keys) as client:
         report = client.status()
     report["controller"]["state_folder"] = str(StateFolder.of(controller).path)
     if json:
@@ -36,16 +38,25 @@ def status(controller: Controller = DEFAULT_ENDPOINT, json: Json = False) -> Non
 
 
 def show(report: Mapping[str, Any], out: Console) -> None:
-    out.print(Group(_controller(report["controller"]), "", _workers(report["workers"]), ""))
+    out.print(
+        Group(
+            _controller(report["controller"], report["journal"]),
+            "",
+            _workers(report["workers"]),
+            "",
+        )
+    )
     out.print(_totals(report))
 
 
-def _controller(one: Mapping[str, Any]) -> Table:
+def _controller(one: Mapping[str, Any], journal: Mapping[str, Any]) -> Table:
     table = _plain("bold")
     up = _duration(one["uptime_s"])
     table.add_row("controller", f"{one['endpoint']}  pid {one['pid']}  up {up}")
     table.add_row("model", str(one["model"]))
     table.add_row("state", str(one["state_folder"]))
+    if journal["error"]:
+        table.add_row("journal", Text(f"failing: {journal['error']}", style="red"))
     return table
 
 

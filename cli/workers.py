@@ -8,6 +8,7 @@ import secrets
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -19,7 +20,7 @@ from ..scheduler.stage import Stage, role_of, stages_of
 from ..transport.channels import is_loopback
 from ..transport.state import StateFolder
 from .launching import Joined, Launch, Progress
-from .options import DEFAULT_ENDPOINT, Controller, Json, seconds
+from .options import DEFAULT_ENDPOINT, Controller, Json, Keys, seconds
 from .printing import console, print_json
 from .termination import interrupted_by_sigterm
 
@@ -69,6 +70,7 @@ def add_worker(
         bool, typer.Option("--foreground", help="Stay attached, as systemd and containers need.")
     ] = False,
     controller: Controller = DEFAULT_ENDPOINT,
+    keys: Keys = None,
     json: Json = False,
 ) -> None:
     """Start a worker process on this host; returns when it has loaded, warmed up and joined.
@@ -85,7 +87,8 @@ def add_worker(
         "data_host": _data_host(data_host, controller),
     }
     folder = StateFolder.of(controller)
-    options["token"] = token_of(controller, folder)
+    options["token"] = token_of(controller, folder, keys)
+    options["keys"] = "" if keys is None else str(keys.absolute())
     log = folder.log(f"{name or role_of(stages)}-{secrets.token_hex(3)}")
     with interrupted_by_sigterm():
         launch = Launch(options, log, detached=not foreground)
@@ -109,16 +112,17 @@ def remove_worker(
         str, typer.Option(metavar="TIME", help="How long to wait until it is gone.")
     ] = "60s",
     controller: Controller = DEFAULT_ENDPOINT,
+    keys: Keys = None,
 ) -> None:
     """Drain a worker: it gets no new work, ends what it has, and leaves."""
     limit_s = seconds(timeout)
-    with Client(controller) as client:
+    with Client(controller, keys=keys) as client:
         client.remove_worker(name, now=now, timeout_s=limit_s)
 
 
-def token_of(controller: str, folder: StateFolder) -> str:
+def token_of(controller: str, folder: StateFolder, keys: Path | None) -> str:
     """Raises ControllerUnreachable before a model is loaded in vain, Denied without a token."""
-    with Client(controller) as client:
+    with Client(controller, keys=keys) as client:
         client.greeting()
     token = folder.token()
     if token is None:

@@ -10,6 +10,7 @@ import os
 import secrets
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 import msgspec
@@ -36,9 +37,18 @@ def endpoint_of(endpoint: str | None) -> str:
 class AsyncClient:
     """Belongs to the loop of its first verb. It connects then, or in `async with`."""
 
-    def __init__(self, endpoint: str | None = None, *, timeout_s: float = 10.0) -> None:
-        """`timeout_s` bounds the controller's silence; a request's own time is an option of it."""
+    def __init__(
+        self,
+        endpoint: str | None = None,
+        *,
+        timeout_s: float = 10.0,
+        keys: str | os.PathLike[str] | None = None,
+    ) -> None:
+        """`timeout_s` bounds the controller's silence; a request's own time is an option of it.
+        `keys`: a file of `msctl keygen`, by default the one that MODSERVE_KEYS names."""
         self.endpoint = endpoint_of(endpoint)
+        named = os.fspath(keys) if keys is not None else os.environ.get("MODSERVE_KEYS")
+        self._keys = Path(named) if named else None
         self._timeout_s = timeout_s
         self._connection: Connection | None = None
         self._closed = False
@@ -101,18 +111,26 @@ class AsyncClient:
             lambda ask: say.Remove(ask, token, name, now), timeout_s, f"{name} to be gone"
         )
 
-    async def shutdown(self, *, drain: bool = False, timeout_s: float = 60.0) -> None:
-        """Stop the controller and its workers, after the open requests if `drain`."""
+    async def shutdown(
+        self, *, drain: bool = False, keep: bool = False, timeout_s: float = 60.0
+    ) -> None:
+        """Stop the controller and its workers, after the open requests if `drain`.
+
+        With `keep` the controller alone: the next one at its address goes on with its requests
+        and its workers.
+        """
         token = self._token()
         await self._connected().ask(
-            lambda ask: say.Shutdown(ask, token, drain), timeout_s, "the controller to stop"
+            lambda ask: say.Shutdown(ask, token, drain, keep),
+            timeout_s,
+            "the controller to stop",
         )
 
     def _connected(self) -> Connection:
         if self._closed:
             raise ClientClosed(f"expected an open client of {self.endpoint}, got a closed one")
         if self._connection is None:
-            self._connection = Connection(self.endpoint, self._timeout_s)
+            self._connection = Connection(self.endpoint, self._timeout_s, self._keys)
         return self._connection
 
     def _token(self) -> str:

@@ -7,6 +7,7 @@ cancels it, which cancels the request on the server.
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import weakref
 from collections.abc import Coroutine, Sequence
@@ -54,9 +55,16 @@ class LoopThread:
 class Client:
     """May be used from several threads at once."""
 
-    def __init__(self, endpoint: str | None = None, *, timeout_s: float = 10.0) -> None:
-        """`timeout_s` bounds the controller's silence; a request's own time is an option of it."""
-        self._client = AsyncClient(endpoint, timeout_s=timeout_s)
+    def __init__(
+        self,
+        endpoint: str | None = None,
+        *,
+        timeout_s: float = 10.0,
+        keys: str | os.PathLike[str] | None = None,
+    ) -> None:
+        """`timeout_s` bounds the controller's silence; a request's own time is an option of it.
+        `keys`: a file of `msctl keygen`, by default the one that MODSERVE_KEYS names."""
+        self._client = AsyncClient(endpoint, timeout_s=timeout_s, keys=keys)
         self._thread = LoopThread()
         self._end = weakref.finalize(self, _end, self._client, self._thread)
 
@@ -107,8 +115,8 @@ class Client:
     def remove_worker(self, name: str, *, now: bool = False, timeout_s: float = 60.0) -> None:
         self._thread.run(self._client.remove_worker(name, now=now, timeout_s=timeout_s))
 
-    def shutdown(self, *, drain: bool = False, timeout_s: float = 60.0) -> None:
-        self._thread.run(self._client.shutdown(drain=drain, timeout_s=timeout_s))
+    def shutdown(self, *, drain: bool = False, keep: bool = False, timeout_s: float = 60.0) -> None:
+        self._thread.run(self._client.shutdown(drain=drain, keep=keep, timeout_s=timeout_s))
 
 
 class Stream:

@@ -16,11 +16,13 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from ..transport import codec
 from ..transport import messages as say
 from ..transport.channels import BadAddress, Dealer, Sent, is_loopback
+from ..transport.security import BadKeys, PeerKeys
 from .errors import (
     BadInput,
     ControllerUnreachable,
@@ -40,14 +42,15 @@ MESSAGE_ROOM = 1 << 20  # bytes of a Submit beside its images that every control
 class Connection:
     """Belongs to the loop that it is made in."""
 
-    def __init__(self, endpoint: str, timeout_s: float) -> None:
+    def __init__(self, endpoint: str, timeout_s: float, keys: Path | None = None) -> None:
         self.endpoint = endpoint
         self._timeout_s = timeout_s
         self._loop = asyncio.get_running_loop()
         try:
             is_loopback(endpoint)  # refuses what is no address
-            self._dealer = Dealer(endpoint, self._hear)
-        except BadAddress as error:
+            pair = None if keys is None else PeerKeys.read(keys)
+            self._dealer = Dealer(endpoint, self._hear, keys=pair)
+        except (BadAddress, BadKeys) as error:
             raise BadInput(str(error)) from error
         self._open: dict[str, Reception] = {}
         self._answers: dict[int, asyncio.Future[say.ToClient]] = {}

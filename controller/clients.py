@@ -19,6 +19,7 @@ class Session:
     backlog: deque[bytes] = field(default_factory=deque)
     stalled: float | None = None  # since when its queue is full
     gone: bool = False
+    away: bool = False  # known from the journal, not heard of yet: its answers are kept
     heard: float = 0.0  # when it said something last
 
 
@@ -42,6 +43,15 @@ class Clients:
             self._by_identity[identity] = self._by_number[session.number] = session
         return session
 
+    def restore(self, identity: bytes, number: int, now: float) -> Session:
+        """The session that a client had with the controller before."""
+        session = self._by_identity.get(identity)
+        if session is None:
+            session = Session(number, identity, away=True, heard=now)
+            self._by_identity[identity] = session
+        self._by_number[number] = session
+        return session
+
     def numbered(self, number: int) -> Session | None:
         return self._by_number.get(number)
 
@@ -51,6 +61,8 @@ class Clients:
 
     def send(self, session: Session, frame: bytes, now: float) -> None:
         """Send, or keep in order behind what could not be sent; a vanished peer is marked."""
+        if session.away:
+            return  # it will ask again
         if session.backlog or not self._try(session, frame):
             session.backlog.append(frame)
             if session.stalled is None:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import secrets
 from collections import deque
+from pathlib import Path
 
 import zmq
 
@@ -17,14 +18,17 @@ from ..transport import codec
 from ..transport import messages as say
 from ..transport.channels import Router, Sent
 from ..transport.checkpoint import fingerprint
+from ..transport.security import Gate
 from .clients import Clients, Session
 from .crew import Crew, Standing
 from .drafting import Drafting
 from .floor import Floor
 from .front import Front
 from .hands import Hands
+from .journal import Journal
 from .office import Office
 from .options import ControllerOptions
+from .returning import Returning
 
 log = logging.getLogger(__name__)
 
@@ -39,19 +43,24 @@ class Controller:
     """Bound when it is made; `run` serves until `close` was called and all workers have left."""
 
     def __init__(self, options: ControllerOptions) -> None:
-        """Reads the model folder (BadCheckpoint) and binds (BadAddress); needs a running loop."""
+        """Reads the model folder (BadCheckpoint) and the keys (BadKeys), and binds (BadAddress);
+        needs a running loop."""
         print_of_model = fingerprint(options.model, "any", options.parts.block_size)
-        drafting = Drafting(options.model, print_of_model, options.limits)
+        self._drafting = Drafting(options.model, print_of_model, options.limits)
         biggest = max(options.limits.max_image_bytes, options.limits.max_prompt_bytes * 4)
+        self._gate = Gate(options.keys) if options.keys is not None else None
         self._router = Router(
             options.endpoint,
             self._hear,
             max_frame_bytes=biggest + FRAME_MARGIN,
             queue=options.limits.queue,
+            gate=self._gate,
         )
         # Workers may still talk of what a controller before us, which was killed, had numbered.
         life = secrets.randbits(30) << 32
-        core = Core(terms_for(drafting.facts, options, dtype_bytes=4), options.bind, runs=life)
+        core = Core(
+            terms_for(self._drafting.facts, options, dtype_bytes=4), options.bind, runs=life
+        )
         self._office = Office(
             options=options,
             fingerprint=print_of_model,
@@ -61,21 +70,21 @@ class Controller:
             clients=Clients(self._router, life),
             crew=Crew(),
             pump=self._pump,
+            journal=Journal(None, print_of_model),
         )
-        self._floor = Floor(self._office, self._reckon)
+        self._returning = Returning(self._office, self._drafting)
+        self._floor = Floor(self._office, self._reckon, self._returning)
         self._hands = Hands(self._office, self._floor)
-        self._front = Front(self._office, self._floor, drafting, self.close)
+        self._front = Front(self._office, self._floor, self._drafting, self._returning, self.close)
         self._events: deque[on.Event] = deque()
         self._pumping = False
-        self._drain = False
+        self._drain = self._keep = False
         self._closed = asyncio.Event()
-
-        self._facts = drafting.facts
 
     def _reckon(self, dtype_bytes: int) -> None:
         """The first worker that is ready settles the dtype, and with it what a row takes."""
         self._office.core.reckon(
-            terms_for(self._facts, self._office.options, dtype_bytes=dtype_bytes)
+            terms_for(self._drafting.facts, self._office.options, dtype_bytes=dtype_bytes)
         )
 
     @property
@@ -86,11 +95,18 @@ class Controller:
         """Who shows this may add and remove workers and stop the controller; call before `run`."""
         self._office.token = token
 
-    def close(self, drain: bool = False) -> None:
-        """Admit nothing more and end; with `drain` after the open requests have ended. The last
-        word counts: a second one without `drain` cuts the draining short."""
+    def remember(self, folder: Path) -> None:
+        """Keep a journal there, and go on with what is in it; call before `run`."""
+        office = self._office
+        strict = office.options.strict_journal
+        office.journal = Journal(folder, office.fingerprint, strict=strict)
+        self._returning.restore(office.journal.open())
+
+    def close(self, drain: bool = False, keep: bool = False) -> None:
+        """Admit nothing more and end; with `drain` after the open requests have ended, with `keep`
+        ending none. The last word counts: a second one without `drain` cuts the draining short."""
         self._office.closing = True
-        self._drain = drain
+        self._drain, self._keep = drain, keep
         self._closed.set()
         self._office.fewer.set()
 
@@ -111,6 +127,10 @@ class Controller:
             if loop.time() - expected > HELD_UP_S:
                 self._excuse()
             self._pump(on.Ticked())
+            self._returning.tick()
+            self._office.journal.tick()
+            if self._gate is not None:
+                self._gate.refresh()
             if loop.time() >= next_ping:
                 next_ping = loop.time() + PING_S
                 self._ping()
@@ -134,7 +154,8 @@ class Controller:
     def _look_after(self, session: Session, ping: bytes) -> None:
         """A client that vanished, or stopped reading for too long, loses its requests."""
         now, limit = self._office.now(), self._office.options.limits.stalled_s
-        self._office.clients.catch_up(session)
+        if not session.away:
+            self._office.clients.catch_up(session)
         if not session.open and not session.backlog:
             self._office.clients.end(session)  # it gets another with its next request
             return
@@ -155,19 +176,26 @@ class Controller:
 
     async def _finish(self) -> None:
         office = self._office
-        await office.until(lambda: not (self._drain and (office.core.requests or office.preparing)))
-        for request_id in [*office.core.requests, *office.preparing]:
+        await office.until(lambda: not (self._drain and (office.tickets or office.preparing)))
+        if not self._keep:
+            await self._dissolve()
+        office.journal.close()
+        self._front.close()
+        self._router.close()
+
+    async def _dissolve(self) -> None:
+        """End every request, and send everybody home."""
+        office = self._office
+        for request_id in [*office.tickets, *office.preparing]:
             self._front.cancel(request_id, "the controller was stopped")
-        for member in self._office.crew:
+        for member in office.crew:
             self._floor.tell(member, say.Stop())
         try:
             async with asyncio.timeout(STOP_S):
                 await office.until(lambda: not len(office.crew))
         except TimeoutError:
-            names = ", ".join(member.name for member in self._office.crew)
+            names = ", ".join(member.name for member in office.crew)
             log.warning("%s did not leave within %g s", names, STOP_S)
-        self._front.close()
-        self._router.close()
 
     def _pump(self, event: on.Event) -> None:
         """Feed the core; what carrying out its commands leads to waits its turn."""
@@ -200,9 +228,7 @@ class Controller:
         elif member is not None:
             self._floor.hear(member, word, [frame.bytes for frame in frames[1:]])
         else:
-            reason = f"expected Hello first, got {type(word).__name__}"
-            denied = say.Denied(-1, reason, again=True)
-            self._router.send(identity, codec.encode(denied))
+            self._router.send(identity, codec.encode(say.Unknown()))
 
 
 def terms_for(facts: ModelFacts, options: ControllerOptions, *, dtype_bytes: int) -> Terms:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
@@ -58,11 +58,11 @@ class Crew:
         if self._by_name.get(member.name) is member:
             del self._by_name[member.name]
 
-    def free_name(self, stages: frozenset[Stage]) -> str:
+    def free_name(self, stages: frozenset[Stage], reserved: Set[str]) -> str:
         """`encode-0`, `encode-1` …: the lowest number that is free."""
         role = role_of(stages)
         number = 0
-        while f"{role}-{number}" in self._by_name:
+        while f"{role}-{number}" in self._by_name or f"{role}-{number}" in reserved:
             number += 1
         return f"{role}-{number}"
 

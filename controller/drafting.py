@@ -30,6 +30,10 @@ class Draft:
     client: int
     received: float
 
+    @property
+    def image_bytes(self) -> int:
+        return sum(frame.nbytes for frame in self.frames)
+
 
 class Drafting:
     """Reads the model folder once. `ticket` may be called from several threads."""
@@ -53,7 +57,7 @@ class Drafting:
         room = self.facts.context - len(prepared.token_ids)
         if room < 1:
             raise self._too_long(len(prepared.token_ids))
-        self._check_emitted(submit, min(submit.sampling.max_tokens, room))
+        self.check_emitted(submit, min(submit.sampling.max_tokens, room))
         images = [
             Image(
                 frame,
@@ -124,7 +128,8 @@ class Drafting:
         most = self.facts.context
         return Refused("too_long", f"expected a prompt below {most}, got {tokens} prompt tokens")
 
-    def _check_emitted(self, submit: Submit, most: int) -> None:
+    def check_emitted(self, submit: Submit, most: int) -> None:
+        """Raises Refused where the tokens cannot be the beginning of an answer of `most`."""
         if len(submit.emitted) >= most:
             got = len(submit.emitted)
             raise Refused("parameter", f"expected fewer than {most} emitted tokens, got {got}")

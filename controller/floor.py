@@ -17,13 +17,14 @@ from ..transport import messages as say
 from ..transport.channels import Sent
 from .crew import Member, Standing
 from .office import Office
+from .returning import Returning
 
 log = logging.getLogger(__name__)
 
 
 class Floor:
-    def __init__(self, office: Office, reckon: Callable[[int], None]) -> None:
-        self._office = office
+    def __init__(self, office: Office, reckon: Callable[[int], None], returning: Returning) -> None:
+        self._office, self._returning = office, returning
         self._reckon = reckon  # told the bytes of the dtype that the first worker settled on
         self._on: dict[type, Callable[[Member, Any], None]] = {
             say.Loading: self._loading,
@@ -67,7 +68,7 @@ class Floor:
             self.tell(known, self._welcome(known))  # it asked again before our answer came
             return
         stages = stages_of(list(word.stages))
-        name = word.name or crew.free_name(stages)
+        name = word.name or crew.free_name(stages, self._returning.reserved())
         old = crew.named(name)
         if old is not None:
             self.gone(old, "it said hello again")
@@ -142,6 +143,12 @@ class Floor:
             return
         member.ready, member.standing = word, Standing.SERVING
         log.info("%s joined: pid %d on %s", member.name, member.hello.pid, member.hello.device)
+        self._office.journal.seat(member.name, member.hello.epoch)
+        self._join(member, word)
+        self._returning.back(member.name)
+
+    def _join(self, member: Member, word: say.Ready) -> None:
+        taken = {one: self._returning.take(one) for one in word.held}
         self._office.pump(
             on.Joined(
                 member.name,
@@ -150,8 +157,17 @@ class Floor:
                 word.kv_blocks,
                 word.store_bytes,
                 word.staging_bytes,
+                tuple(hold for hold in taken.values() if hold is not None),
             )
         )
+        for held, hold in taken.items():
+            if hold is None:
+                self.tell(member, say.Release(held.request_id, held.run))
+            elif held.finish:
+                emitted = hold.request.emitted
+                self._office.pump(
+                    on.Finished(held.request_id, member.name, held.run, emitted, held.finish)
+                )
 
     def _mismatch(self, word: say.Ready) -> str | None:
         office = self._office
@@ -199,6 +215,7 @@ class Floor:
     def dismiss(self, member: Member) -> None:
         """Take its name off the list and answer whoever waits for that."""
         self._office.crew.remove(member)
+        self._office.journal.unseat(member.name)
         self._office.fewer.set()
         for identity, ask in member.waiting:
             self._office.router.send(identity, codec.encode(say.Granted(ask)))
@@ -271,6 +288,8 @@ class Floor:
         rows = [row for row in word.rows if office.core.bound(row.request_id, member.name, row.run)]
         if len(rows) < len(word.rows):
             counting = {row.request_id for row in rows}
+            if member.ready is not None:  # until then it tells what it goes on with, in Ready
+                self._release_others(member, word.rows)
             by_client = {number: _only(counting, frame) for number, frame in by_client.items()}
         for number, frame in by_client.items():
             session = office.clients.numbered(number)
@@ -286,6 +305,12 @@ class Floor:
                 office.first_tokens.setdefault(row.request_id, now)
             office.tally.tokens += max(0, row.emitted - ticket.request.emitted)
             self._row(member.name, row)
+
+    def _release_others(self, member: Member, rows: Sequence[say.Row]) -> None:
+        """It has been told, unless it heard the order to begin after the one to stop."""
+        for row in rows:
+            if not self._office.core.bound(row.request_id, member.name, row.run):
+                self.tell(member, say.Release(row.request_id, row.run))
 
     def _row(self, name: str, row: say.Row) -> None:
         pump = self._office.pump

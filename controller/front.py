@@ -5,33 +5,45 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
+import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
+
+import msgspec
 
 from ..scheduler import events as on
 from ..transport import codec
 from ..transport import messages as say
+from ..transport.patience import Patience, TooSlow
 from .clients import Session
 from .drafting import Draft, Drafting
 from .floor import Floor
 from .office import Office
 from .refusal import Refused
+from .returning import Returning
 from .status import snapshot
+from .store import Kept
 from .tickets import Ticket
 
 log = logging.getLogger(__name__)
 
+PREPARE_S = 20.0  # for template, tokenizer and image headers of one request
 MOST_ID = 128  # characters of a request id
 
 
 class Front:
     def __init__(
-        self, office: Office, floor: Floor, drafting: Drafting, close: Callable[[bool], None]
+        self,
+        office: Office,
+        floor: Floor,
+        drafting: Drafting,
+        returning: Returning,
+        close: Callable[[bool, bool], None],
     ) -> None:
-        self._office, self._floor, self._drafting, self._close = office, floor, drafting, close
-        self._threads = ThreadPoolExecutor(2, thread_name_prefix="prepare")
+        self._office, self._floor, self._drafting = office, floor, drafting
+        self._returning, self._close = returning, close
+        self._threads = Patience(2, PREPARE_S, "prepare")
         self._asked: list[tuple[bytes, int]] = []  # who waits for the end of a shutdown
         self._on: dict[type, Callable[[bytes, Any], None]] = {
             say.Greet: self._greet,
@@ -43,14 +55,15 @@ class Front:
         }
 
     def hear(self, identity: bytes, word: say.FromClient, frames: Sequence[memoryview]) -> None:
-        self._office.clients.session(identity).heard = self._office.now()
+        session = self._office.clients.session(identity)
+        session.heard, session.away = self._office.now(), False
         if isinstance(word, say.Submit):
             self._submit(identity, word, frames)
         else:
             self._on[type(word)](identity, word)
 
     def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._threads.close()
         for identity, ask in self._asked:
             self._answer(identity, say.Granted(ask))
 
@@ -80,8 +93,10 @@ class Front:
         known = office.tickets.get(word.request_id)
         asker = known.client if known else office.preparing.get(word.request_id)
         if asker is not None:
-            self._repeated(word.request_id, known, asker, session)
-            return
+            anew = self._repeated(word, known, asker, session)
+            if anew is None:
+                return
+            word = anew
         if said := office.ended.of(identity, word.request_id):
             for frame in said:
                 office.clients.send(session, frame, office.now())
@@ -95,9 +110,7 @@ class Front:
         office.preparing[word.request_id] = session.number
         office.held_bytes += sum(frame.nbytes for frame in frames)
         draft = Draft(word, list(frames), session.number, office.now())
-        future = asyncio.get_running_loop().run_in_executor(
-            self._threads, self._drafting.ticket, draft
-        )
+        future = self._threads.run(partial(self._drafting.ticket, draft))
         future.add_done_callback(partial(self._prepared, draft))
 
     def _refusal(self, word: say.Submit, frames: Sequence[memoryview]) -> tuple[str, str] | None:
@@ -115,40 +128,92 @@ class Front:
         return None
 
     def _repeated(
-        self, request_id: str, known: Ticket | None, asker: int, session: Session
-    ) -> None:
-        """A client that asks again, perhaps on a new connection, gets what it may have missed."""
+        self, word: say.Submit, known: Ticket | None, asker: int, session: Session
+    ) -> say.Submit | None:
+        """A client that asks again, perhaps on a new connection, gets what it may have missed.
+        Where nobody has that any more, the Submit to begin anew with."""
         if session.number != asker:
             reason = "expected a request id of its own, got one that another client has open"
-            self._answer(session.identity, say.Refused(request_id, "request_id", reason))
-            return
-        for frame in known.frames if known else ():
-            self._office.clients.send(session, frame, self._office.now())
+            self._answer(session.identity, say.Refused(word.request_id, "request_id", reason))
+        elif known is None:
+            pass  # it is being prepared
+        elif word.request_id in self._returning:
+            self._returning.asked(known, word)
+        elif known.misses(word.emitted):
+            self._withdraw(known, session)
+            seeded = msgspec.structs.replace(word.sampling, seed=known.sampling.seed)
+            return msgspec.structs.replace(word, sampling=seeded)
+        else:
+            for frame in known.frames:
+                self._office.clients.send(session, frame, self._office.now())
+        return None
 
     def _prepared(self, draft: Draft, future: asyncio.Future[Ticket]) -> None:
-        office = self._office
-        number = office.preparing.pop(draft.submit.request_id, None)
-        office.fewer.set()
+        """A request is accepted once it is written down."""
         error = None if future.cancelled() else future.exception()
-        if number is None or error is not None or future.cancelled():
-            office.held_bytes -= sum(frame.nbytes for frame in draft.frames)
-        if number is None or future.cancelled():
-            return  # cancelled meanwhile
-        if error is None:
+        if future.cancelled() or draft.submit.request_id not in self._office.preparing:
+            self._office.held_bytes -= draft.image_bytes
+        elif error is None:
             ticket = future.result()
-            office.tickets[ticket.request.id] = ticket
-            office.pump(on.Arrived(ticket.request))
-            return
-        office.tally.rejected += 1
-        if isinstance(error, Refused):
-            refused = say.Refused(draft.submit.request_id, error.code, error.sentence)
+            kept = self._kept(draft, ticket)
+            self._office.journal.keep(kept, partial(self._accept, draft, ticket))
+        elif isinstance(error, Refused):
+            self._refuse(draft, error.code, error.sentence)
+        elif isinstance(error, TooSlow):
+            reason = f"expected a request that is prepared within {PREPARE_S:g} s"
+            self._refuse(draft, "too_slow", reason)
         else:  # a bug of ours must not leave the client without an answer
             log.error("preparation failed", exc_info=error)
-            refused = say.Refused(draft.submit.request_id, "internal", "preparation failed")
-        session = office.clients.numbered(number)
+            self._refuse(draft, "internal", "preparation failed")
+
+    def _kept(self, draft: Draft, ticket: Ticket) -> Kept:
+        session = self._office.clients.numbered(draft.client)
+        sampling = msgspec.structs.replace(draft.submit.sampling, seed=ticket.sampling.seed)
+        ago = self._office.now() - draft.received
+        return Kept(
+            request_id=draft.submit.request_id,
+            client=session.identity if session else b"",
+            number=draft.client,
+            received=time.time() - ago,
+            submit=codec.encode(msgspec.structs.replace(draft.submit, sampling=sampling)),
+            images=tuple(draft.frames),
+        )
+
+    def _accept(self, draft: Draft, ticket: Ticket, trouble: str) -> None:
+        office, request_id = self._office, draft.submit.request_id
+        if trouble:
+            office.journal.end(request_id)
+            self._refuse(draft, "journal", f"expected a journal to write to: {trouble}")
+        elif office.preparing.pop(request_id, None) is None:  # cancelled meanwhile
+            office.journal.end(request_id)
+            office.held_bytes -= draft.image_bytes
+        else:
+            office.tickets[request_id] = ticket
+            office.pump(on.Arrived(ticket.request))
+        office.fewer.set()
+
+    def _refuse(self, draft: Draft, code: str, reason: str) -> None:
+        office, request_id = self._office, draft.submit.request_id
+        office.held_bytes -= draft.image_bytes
+        office.fewer.set()
+        number = office.preparing.pop(request_id, None)
+        session = None if number is None else office.clients.numbered(number)
         if session is not None:
-            session.open.discard(draft.submit.request_id)
-            office.clients.send(session, codec.encode(refused), office.now())
+            office.tally.rejected += 1
+            session.open.discard(request_id)
+            refused = codec.encode(say.Refused(request_id, code, reason))
+            office.clients.send(session, refused, office.now())
+
+    def _withdraw(self, ticket: Ticket, session: Session) -> None:
+        """End it without a word to its client, who asks for it anew."""
+        office, request_id = self._office, ticket.request.id
+        if request_id in self._returning:
+            self._returning.begin(request_id)
+        del office.tickets[request_id]
+        session.open.discard(request_id)
+        office.held_bytes -= ticket.image_bytes
+        office.first_tokens.pop(request_id, None)
+        office.pump(on.Cancelled(request_id, "its client asks for it anew"))
 
     def _cancel(self, identity: bytes, word: say.Cancel) -> None:
         session = self._office.clients.session(identity)
@@ -156,6 +221,8 @@ class Front:
             self.cancel(word.request_id, "the client cancelled it")
 
     def cancel(self, request_id: str, reason: str) -> None:
+        if request_id in self._returning:
+            self._returning.begin(request_id)
         number = self._office.preparing.pop(request_id, None)
         self._office.fewer.set()
         if number is None:
@@ -199,4 +266,4 @@ class Front:
     def _shutdown(self, identity: bytes, word: say.Shutdown) -> None:
         if self._trusted(identity, word):
             self._asked.append((identity, word.ask))
-            self._close(word.drain)
+            self._close(word.drain, word.keep)

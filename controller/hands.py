@@ -121,6 +121,7 @@ class Hands:
     def _end(self, command: do.End) -> None:
         request = command.request
         self._office.fewer.set()
+        self._office.journal.end(request.id)
         ticket = self._office.tickets.pop(request.id, None)
         if ticket is None:
             return

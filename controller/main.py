@@ -22,18 +22,18 @@ from .options import ControllerOptions
 def serve(options: ControllerOptions) -> None:
     """Blocks until SIGTERM, ctrl-C or `msctl stop`.
 
-    Prints one line to stdout when it is ready. Raises BadAddress, BadCheckpoint or
-    StateUnusable, each with one sentence.
+    Prints one line to stdout when it is ready. Raises BadAddress, BadCheckpoint,
+    BadKeys or StateUnusable, each with one sentence.
     """
     logging.basicConfig(
         stream=sys.stderr,
         level=logging.INFO,
         format="%(asctime)s %(levelname)s %(name)s %(message)s",
     )
-    if not is_loopback(options.endpoint) and not options.insecure:
+    if not is_loopback(options.endpoint) and options.keys is None and not options.insecure:
         raise BadAddress(
-            f"expected a loopback address, or --insecure, since messages are neither encrypted "
-            f"nor authenticated: got {options.endpoint}"
+            f"expected a loopback address, or --keys, or --insecure to have messages neither "
+            f"encrypted nor authenticated: got {options.endpoint}"
         )
     _allow_descriptors()
     uvloop.run(_serve(options))
@@ -49,6 +49,8 @@ async def _serve(options: ControllerOptions) -> None:
     controller = Controller(options)
     folder = StateFolder.of(controller.endpoint)
     controller.trust(folder.create())
+    if options.journal:
+        controller.remember(folder.path / "journal")
     folder.describe(Description(controller.endpoint, os.getpid(), str(options.model)))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

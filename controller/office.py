@@ -14,6 +14,7 @@ from ..transport.messages import TensorHandle
 from .clients import Clients
 from .crew import Crew
 from .ended import Ended
+from .journal import Journal
 from .options import ControllerOptions
 from .tickets import Ticket
 
@@ -39,6 +40,7 @@ class Office:
     clients: Clients
     crew: Crew
     pump: Callable[[Event], None]  # feed the core, carry out what it says
+    journal: Journal
     tickets: dict[str, Ticket] = field(default_factory=dict)
     first_tokens: dict[str, float] = field(default_factory=dict)  # when, for TTFT
     handles: dict[str, tuple[int, TensorHandle]] = field(default_factory=dict)  # by content key

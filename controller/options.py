@@ -44,9 +44,12 @@ class ControllerOptions:
     model: Path
     endpoint: str = "tcp://127.0.0.1:7700"
     insecure: bool = False  # a non-loopback bind without keys
+    keys: Path | None = None  # folder, as `msctl keygen` makes it
     json: bool = False  # the ready line as an object
     bind: str = "first"  # when a request with images joins the text queue: scheduler/binding.py
     late_s: float = 1.0
     lost_s: float = 2.5
+    journal: bool = True  # accepted requests outlive the controller,
+    strict_journal: bool = False  # and are refused while that cannot be promised
     limits: Limits = Limits()
     parts: Parts = Parts()

@@ -37,6 +37,7 @@ def snapshot(office: Office) -> bytes:
             "requests_per_s": round(office.tally.finished / uptime, 3) if uptime else 0.0,
         },
         "held_image_bytes": office.held_bytes,
+        "journal": office.journal.status(),
     }
     return orjson.dumps(body)
 

@@ -29,12 +29,17 @@ class Ticket:
     images: list[Image]
     sampling: Sampling  # with a seed
     received: float  # clock of the controller
-    before: tuple[int, ...] = ()  # emitted by a controller that was before this one
+    before: tuple[int, ...] = ()  # emitted under a controller that was before this one
     frames: list[bytes] = field(default_factory=list)  # Deltas as they were forwarded, undecoded
 
     @property
     def image_bytes(self) -> int:
         return sum(image.data.nbytes for image in self.images)
+
+    def misses(self, emitted: tuple[int, ...]) -> bool:
+        """Whether some of what a client has not had, which has had these and perhaps one more,
+        was said by nobody who is still there."""
+        return len(emitted) + bool(emitted) < len(self.before)
 
     def token_ids(self) -> tuple[int, ...]:
         """Prompt and emitted tokens, from which a new run goes on; decodes the frames."""

@@ -90,6 +90,16 @@ def place(
     return None if decode is None else (prefill, decode)
 
 
+def can_hold(replica: Replica, need: Need) -> bool:
+    """Whether a request that decodes there already fits beside what else is booked."""
+    return (
+        Stage.DECODE in replica.stages
+        and need.blocks <= replica.ledger.kv_blocks.free
+        and need.most_blocks <= replica.ledger.kv_blocks.capacity
+        and need.kept <= replica.ledger.staging_bytes.free
+    )
+
+
 def fits_nowhere(need: Need, replicas: Iterable[Replica]) -> bool:
     """Whether no replica that is here could take it even when empty: nobody waits behind it."""
     rooms = {Stage.PREFILL: need.staging, Stage.DECODE: need.kept}

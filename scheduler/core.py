@@ -13,7 +13,7 @@ from typing import Any
 
 from . import events as on
 from .admission import refusal
-from .binding import BINDINGS, Need, fits_nowhere, need_of, place
+from .binding import BINDINGS, Need, can_hold, fits_nowhere, need_of, place
 from .commands import Command, Decode, Drop, End, Forget, Prefill, Release, Stop, Supply
 from .events import Event
 from .images import Images
@@ -87,7 +87,29 @@ class Core:
         self.replicas[event.replica] = Replica(
             event.replica, event.epoch, event.stages, room, heard=self._now
         )
+        for hold in event.holds:
+            self._take_up(hold, self.replicas[event.replica])
         self._dispatch()
+
+    def _take_up(self, hold: on.Hold, replica: Replica) -> None:
+        """It goes on where it is, if our books have the room for it; otherwise it starts over."""
+        request, need = hold.request, need_of(hold.request, self.terms)
+        known = request.id in self.requests
+        if known or not can_hold(replica, need):
+            self._out.append(Release(replica.name, request.id, hold.run))
+            if not known:
+                self._admit(request)
+                self._start(request)
+            return
+        self._admit(request)
+        request.run, request.prefill, request.decode = hold.run, replica.name, replica.name
+        replica.bound.add(request.id)
+        replica.ledger.kv_blocks.book(request.id, need.blocks)
+        replica.ledger.staging_bytes.book(request.id, need.kept)
+        for phase in (Phase.QUEUED, Phase.PREFILLING, Phase.PREFILLED, Phase.DECODING):
+            request.advance(phase, self._now)
+        for item in request.media:
+            item.advance(ItemPhase.GONE, self._now)
 
     def _heard(self, event: on.Heard) -> None:
         replica = self.replicas.get(event.replica)
@@ -160,13 +182,16 @@ class Core:
             request.advance(Phase.REJECTED, self._now)
             self._out.append(End(request, reason))
             return
+        self._admit(request)
+        self._start(request)
+        self._dispatch()
+
+    def _admit(self, request: Request) -> None:
         self._arrivals += 1
         request.order = self._arrivals
         self.requests[request.id] = request
         heapq.heappush(self._deadlines, (request.deadline, request.id))
         request.advance(Phase.ADMITTED, self._now)
-        self._start(request)
-        self._dispatch()
 
     def _start(self, request: Request) -> None:
         self.images.want(request, self._now)

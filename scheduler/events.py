@@ -9,6 +9,14 @@ from .stage import Stage
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """A request that a replica decodes already, since the core before this one said so."""
+
+    request: Request  # `emitted` as the replica has it
+    run: int
+
+
+@dataclass(frozen=True, slots=True)
 class Joined:
     """A worker is loaded and warm; its room is what it measured or was told."""
 
@@ -18,6 +26,7 @@ class Joined:
     kv_blocks: int
     store_bytes: int
     staging_bytes: int
+    holds: tuple[Hold, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ that is gone are told to the caller, who decides.
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 from collections.abc import Callable, Sequence
 from enum import Enum, auto
@@ -16,11 +17,16 @@ from ipaddress import ip_address
 from typing import Any
 
 import zmq
+from zmq.auth.thread import ThreadAuthenticator
+
+from .security import Gate, PeerKeys
 
 Frames = Sequence[Any]  # bytes-like; zmq.Frame where they came from a socket
 
 BATCH = 256  # messages taken in one go before other callbacks get their turn
 BACKLOG = 1024  # connections that wait to be accepted
+ZAP_DOMAIN = "modserve"
+MOST_KEYS = 100_000  # of peers; whose is forgotten is heard again with its next word
 LARGE = 64 * 1024  # bytes from which a frame is sent without a copy
 
 
@@ -111,10 +117,15 @@ class Router(_Socket):
         max_frame_bytes: int,
         queue: int = 10_000,
         handshake_s: float = 5.0,
+        gate: Gate | None = None,
     ) -> None:
         """Bind `endpoint`; raises BadAddress. A frame above the limit ends its connection, and so
-        does a stranger that connects and then speaks no ZeroMQ within `handshake_s`."""
-        super().__init__(zmq.ROUTER, lambda frames: on_message(frames[0].bytes, frames[1:]))
+        does a stranger that connects and then speaks no ZeroMQ within `handshake_s`. With `gate`
+        only those get through that it allows, and nobody is heard any more that it shuts out."""
+        super().__init__(zmq.ROUTER, self._admit)
+        self._on_message, self._gate = on_message, gate
+        self._keys: dict[bytes, bytes] = {}  # of peers by identity, if there is a gate
+        self._doorman = None if gate is None else self._guard(gate)
         self.socket.setsockopt(zmq.ROUTER_MANDATORY, 1)  # the default drops silently
         self.socket.setsockopt(zmq.ROUTER_HANDOVER, 1)  # a peer that reconnects keeps its name
         self.socket.setsockopt(zmq.MAXMSGSIZE, max_frame_bytes)
@@ -125,14 +136,43 @@ class Router(_Socket):
         try:
             self.socket.bind(wildcard(endpoint))
         except zmq.ZMQError as error:
+            if self._doorman is not None:
+                self._doorman.stop()
             self.socket.close(linger=0)
             self._context.term()
             raise BadAddress(f"cannot bind {endpoint}: {error.strerror or error}") from error
         self.endpoint = self.socket.getsockopt_string(zmq.LAST_ENDPOINT)
         self._listen()
 
+    def _guard(self, gate: Gate) -> ThreadAuthenticator:
+        doorman = ThreadAuthenticator(self._context, log=logging.getLogger("zmq.auth"))
+        doorman.start()
+        doorman.configure_curve_callback(ZAP_DOMAIN, gate)
+        self.socket.setsockopt(zmq.CURVE_SERVER, 1)
+        self.socket.setsockopt_string(zmq.CURVE_SECRETKEY, gate.pair.secret)
+        self.socket.setsockopt_string(zmq.ZAP_DOMAIN, ZAP_DOMAIN)  # no handshake without him
+        return doorman
+
+    def _admit(self, frames: list[zmq.Frame]) -> None:
+        identity = frames[0].bytes
+        if self._gate is not None:
+            key = key_of(frames)
+            if not self._gate.allows(key):
+                return
+            self._keys[identity] = key
+            if len(self._keys) > MOST_KEYS:
+                del self._keys[next(iter(self._keys))]
+        self._on_message(identity, frames[1:])
+
     def send(self, identity: bytes, *frames: Any) -> Sent:
+        if self._gate is not None and not self._gate.allows(self._keys.get(identity, b"")):
+            return Sent.GONE
         return self._send((identity, *frames))
+
+    def close(self, linger_s: float = 1.0) -> None:
+        if self._doorman is not None and not self.closed:
+            self._doorman.stop()
+        super().close(linger_s)
 
 
 class Dealer(_Socket):
@@ -145,8 +185,13 @@ class Dealer(_Socket):
         *,
         max_frame_bytes: int = -1,
         queue: int = 100_000,
+        keys: PeerKeys | None = None,
     ) -> None:
         super().__init__(zmq.DEALER, on_message)
+        if keys is not None:
+            self.socket.setsockopt_string(zmq.CURVE_SERVERKEY, keys.controller)
+            self.socket.setsockopt_string(zmq.CURVE_PUBLICKEY, keys.public)
+            self.socket.setsockopt_string(zmq.CURVE_SECRETKEY, keys.secret)
         self.socket.setsockopt(zmq.IDENTITY, b"\1" + secrets.token_bytes(15))  # unguessable
         self.socket.setsockopt(zmq.MAXMSGSIZE, max_frame_bytes)
         self.socket.setsockopt(zmq.SNDHWM, queue)
@@ -163,6 +208,15 @@ class Dealer(_Socket):
 
     def send(self, *frames: Any) -> Sent:
         return self._send(frames)
+
+
+def key_of(frames: Sequence[zmq.Frame]) -> bytes:
+    """The public key that a message came with, empty where there was none."""
+    try:
+        key = frames[-1].get("User-Id")
+    except zmq.ZMQError:
+        return b""
+    return key.encode() if isinstance(key, str) else b""
 
 
 def wildcard(endpoint: str) -> str:

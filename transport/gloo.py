@@ -204,6 +204,10 @@ class GlooPort:
     # The owner's side.
 
     def _answer(self, peer: str, want: Want) -> None:
+        key = LinkKey(OWNER, peer, want.source)
+        known = self._links.find(key, want.link)
+        if known is not None and want.id <= known.wanted:
+            return  # it came twice, and is being answered
         to = {"source": self.epoch, "target": want.source, "link": want.link}
         try:
             tensors = self._wanted(want)
@@ -211,11 +215,12 @@ class GlooPort:
             return self._say(peer, Refuse(**to, id=want.id, reason="gone", detail=str(error)))
         except SizeMismatch as error:
             return self._say(peer, Refuse(**to, id=want.id, reason="size", detail=str(error)))
-        link = self._links.to_consumer(LinkKey(OWNER, peer, want.source), want.link)
+        link = self._links.to_consumer(key, want.link)
         if link is None:
             return self._say(peer, Unlink(**to, rank=OWNER, reason="closed before"))
         word = Grant(**to, id=want.id, checked=self._checksum, before=link.granted)
         link.granted += 1
+        link.wanted = want.id
         self._say(peer, word)
         link.push(
             Sending(

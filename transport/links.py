@@ -118,6 +118,7 @@ class Link:
         self.store = store
         self.dropped: str | None = None  # why, once the loop's thread wants it to end
         self.granted = 0  # transfers, ever: both ends must count the same
+        self.wanted = 0  # the owner: id of the transfer granted last; ids grow
         self.busy = 0  # transfers asked for or under way: kept by the loop's thread
         self.used_at = 0.0
         self.failed = False  # lost, rather than closed for want of use

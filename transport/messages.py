@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-PROTOCOL = 2
+PROTOCOL = 3
 
 
 class Message(Struct, frozen=True, tag=True, forbid_unknown_fields=True):
@@ -117,11 +117,15 @@ class Remove(Message, frozen=True):
 
 
 class Shutdown(Message, frozen=True):
-    """Stop the controller and its workers, after the open requests if `drain`; needs the token."""
+    """Stop the controller and its workers, after the open requests if `drain`; needs the token.
+
+    `keep`: end nothing, stop nobody; the controller that follows at this address goes on.
+    """
 
     ask: int
     token: str
     drain: bool = False
+    keep: bool = False
 
 
 class Pong(Message, frozen=True):
@@ -245,14 +249,26 @@ class Loading(Message, frozen=True):
     total_bytes: int
 
 
-class Ready(Message, frozen=True):
-    """Loaded and warm."""
+class Held(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A run that decodes in a worker by itself, whoever its controller was, or has ended there."""
+
+    request_id: str
+    run: int
+    client: int
+    before: tuple[int, ...]  # emitted before this run
+    news: tuple[Delta, ...]  # everything that this run has emitted
+    finish: str = ""  # "stop" or "length"
+
+
+class Ready(Message, frozen=True, omit_defaults=True):
+    """Loaded and warm; `held`: what is left of the work for the controller before."""
 
     fingerprint: str
     dtype: str
     kv_blocks: int
     store_bytes: int
     staging_bytes: int
+    held: tuple[Held, ...] = ()
 
 
 class Unable(Message, frozen=True):
@@ -487,6 +503,10 @@ class Stop(Message, frozen=True):
     """Nothing is left to do: leave."""
 
 
+class Unknown(Message, frozen=True):
+    """This controller has not met the worker: it says Hello, and keeps what it can go on with."""
+
+
 class PeerGone(Message, frozen=True):
     """A process was lost: links to it end, whatever they wait for."""
 
@@ -508,6 +528,7 @@ ToWorker = (
     | Stop
     | PeerGone
     | Relay
+    | Unknown
     | Denied
     | Ping
 )

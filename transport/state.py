@@ -79,6 +79,11 @@ class StateFolder:
                 return None
 
 
+def keys_folder() -> Path:
+    """Where `msctl keygen` writes by default."""
+    return _root() / "keys"
+
+
 def _root() -> Path:
     """The XDG rule: a relative XDG_STATE_HOME counts as none."""
     told = Path(os.environ.get("XDG_STATE_HOME", ""))

@@ -3,7 +3,8 @@
     Hello -> Welcome -> (loading) -> Ready -> work -> Leave -> Stop -> Bye
 
 It owns no torch: everything that computes is a call to the engine, whose results come back to the
-loop in order. A worker whose controller lost it says Hello again with nothing left of its work.
+loop in order. A worker whose controller lost it says Hello again with nothing left of its work;
+one whose controller was replaced says it with all that decodes here by itself.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ import secrets
 import socket
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -28,12 +29,14 @@ from ..transport import messages as say
 from ..transport.channels import Dealer, Sent
 from ..transport.checkpoint import BadCheckpoint
 from ..transport.gloo import GlooPort
+from ..transport.patience import Patience
+from ..transport.security import PeerKeys
 from .assembly import Stages, assemble
 from .encoding import Encoding
 from .engine import Broken, Engine, Result, Stepped
 from .options import WorkerOptions
 from .pulling import Pulling
-from .seeing import Seeing
+from .seeing import PICTURE_S, Seeing
 
 log = logging.getLogger(__name__)
 
@@ -51,13 +54,15 @@ class Agent:
     def __init__(
         self, options: WorkerOptions, device: torch.device, tell: Callable[..., None]
     ) -> None:
-        """`tell(event, **fields)` reports to whoever started the process. Needs a running loop."""
+        """`tell(event, **fields)` reports to whoever started the process. Needs a running loop.
+        Raises BadKeys."""
         self._options, self._device, self._tell = options, device, tell
         self._loop = asyncio.get_running_loop()
-        self._dealer = Dealer(options.controller, self._hear)
+        keys = PeerKeys.read(Path(options.keys)) if options.keys else None
+        self._dealer = Dealer(options.controller, self._hear, keys=keys)
         self._epoch = secrets.randbits(63)  # this process, whatever it is named
         self._port: GlooPort | None = None  # made when the controller has named us
-        self._files = ThreadPoolExecutor(2, thread_name_prefix="pictures")
+        self._files = Patience(2, PICTURE_S, "pictures")
         self._part: say.Welcome | None = None
         self._engine: Engine | None = None
         self._pulling = Pulling(self._send)
@@ -82,6 +87,7 @@ class Agent:
             say.Stop: self._stop,
             say.PeerGone: self._peer_gone,
             say.Relay: self._relayed,
+            say.Unknown: self._unknown,
             say.Denied: self._denied,
             say.Ping: self._pinged,
         }
@@ -112,7 +118,7 @@ class Agent:
     async def _close(self) -> None:
         """`Bye` is the last word: what is said behind it would come from a stranger."""
         self._pulling.clear()
-        self._files.shutdown(wait=False, cancel_futures=True)
+        self._files.close()
         if self._engine is not None:
             await asyncio.to_thread(self._engine.stop, ENGINE_STOP_S)
         if self._port is not None:
@@ -209,6 +215,14 @@ class Agent:
             self._forget_everything()
             self._hello()
 
+    def _unknown(self, word: say.Unknown) -> None:
+        """Another controller took the place of ours: what decodes here goes on meanwhile."""
+        if self._ready:
+            log.warning("introducing ourselves to a controller that was started anew")
+            self._ready = False
+            self._seeing.clear()
+            self._hello()
+
     def _forget_everything(self) -> None:
         self._ready = False
         self._pulling.clear()
@@ -265,7 +279,7 @@ class Agent:
         stages = stages_of(list(self._options.stages))
         try:
             made = await self._loop.run_in_executor(
-                self._files, assemble, part, stages, self._device, self._progress
+                None, assemble, part, stages, self._device, self._progress
             )
         except BadCheckpoint as error:
             self._send(say.Unable(str(error)))
@@ -293,9 +307,12 @@ class Agent:
             kv_blocks=made.kv_blocks,
             store_bytes=self._part.store_bytes if made.encode is not None else 0,
             staging_bytes=self._part.staging_bytes if made.text is not None else 0,
+            held=self._pulling.held(),
         )
         self._send(ready)
         self._ready = True
+        if self._leaving:  # the controller that was told is no more
+            self._send(say.Leave())
         self._tell("ready", name=self._part.name, pid=os.getpid())
 
     def _progress(self, done: int, total: int) -> None:
@@ -341,8 +358,7 @@ class Agent:
         if step.rows:
             self._send(say.Stepped(step.rows, tuple(step.news)), *step.news.values())
         for row in step.rows:
-            if row.finish:
-                self._pulling.end(row.request_id, row.run)
+            self._pulling.note(row, step.news)
         for exported in step.exported:
             self._pulling.offer_kv(exported)
 

@@ -17,3 +17,4 @@ class WorkerOptions(Struct, frozen=True, forbid_unknown_fields=True):
     log: str = ""
     data_host: str = "127.0.0.1"
     dtype: str = "auto"
+    keys: str = ""  # file

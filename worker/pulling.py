@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from ..transport import codec
 from ..transport import messages as say
 from ..transport.tensors import HandleGone, TensorPort, TransferError
 from .engine import Assignment, Engine, Exported
@@ -26,7 +27,17 @@ Send = Callable[..., Any]
 
 @dataclass(slots=True)
 class Run:
+    """`news` are the frames that tell of it, kept until the controller ends the run: one that
+    takes the controller's place has heard none of them."""
+
     number: int
+    client: int
+    before: tuple[int, ...]  # emitted by earlier runs
+    hand_over: bool
+    offered: int = 0  # positions of KV that the other side has offered
+    supplied: set[tuple[int, int]] = field(default_factory=set)  # images: index, offer
+    news: list[bytes] = field(default_factory=list)
+    finish: str = ""
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     offers: dict[int, say.TensorHandle] = field(default_factory=dict)
     chunks: asyncio.Queue[say.KvOffer] = field(default_factory=asyncio.Queue)
@@ -51,8 +62,13 @@ class Pulling:
     # Runs begin and end.
 
     def start(self, word: say.Prefill | say.Decode, *, adopt: bool) -> None:
+        """Words may come twice: a run begins once."""
+        if self._run(word.request_id, word.run) is not None:
+            return
         self._forget(word.request_id)
-        run = self._runs[word.request_id] = Run(word.run)
+        hand_over = isinstance(word, say.Prefill) and word.hand_over
+        before = word.token_ids[word.prompt_tokens :]
+        run = self._runs[word.request_id] = Run(word.run, word.client, before, hand_over)
         task = Assignment(
             request_id=word.request_id,
             run=word.run,
@@ -62,7 +78,7 @@ class Pulling:
             prompt_tokens=word.prompt_tokens,
             spans=word.spans,
             sampling=word.sampling,
-            hand_over=isinstance(word, say.Prefill) and word.hand_over,
+            hand_over=hand_over,
         )
         self.engine.call(partial(self._admit, task, adopt))
         if adopt:
@@ -92,8 +108,33 @@ class Pulling:
             self._forget(request_id)
         self.engine.call(partial(self.engine.drop_run, request_id, number))
 
+    def note(self, row: say.Row, news: Mapping[int, bytes]) -> None:
+        """The engine took a step with a run. One that finished is kept until the controller has
+        heard of it, which it tells with `Release`."""
+        run = self._run(row.request_id, row.run)
+        if run is None:
+            return
+        run.finish = row.finish
+        if frame := news.get(run.client):
+            run.news.append(frame)
+
+    def held(self) -> tuple[say.Held, ...]:
+        """What a controller that never heard of it can go on with; everything else ends."""
+        held: list[say.Held] = []
+        told: dict[int, dict[str, say.Delta]] = {}  # of each frame, by request
+        for request_id, run in list(self._runs.items()):
+            if not run.news or (run.hand_over and not run.finish):
+                self.release(request_id, run.number)
+                continue
+            for frame in run.news:
+                if id(frame) not in told:
+                    told[id(frame)] = {item.request_id: item for item in codec.deltas(frame).items}
+            news = tuple(told[id(frame)][request_id] for frame in run.news)
+            held.append(say.Held(request_id, run.number, run.client, run.before, news, run.finish))
+        return tuple(held)
+
     def end(self, request_id: str, number: int) -> None:
-        """The engine ended a run by itself."""
+        """The engine gave a run up."""
         if self._run(request_id, number) is not None:
             self._forget(request_id)
 
@@ -118,8 +159,9 @@ class Pulling:
     # Embeddings.
 
     def supply(self, word: say.Supply) -> None:
-        run = self._run(word.request_id, word.run)
-        if run is not None:
+        run, offer = self._run(word.request_id, word.run), (word.index, word.handle.id)
+        if run is not None and offer not in run.supplied:
+            run.supplied.add(offer)
             self._spawn(run, self._pull(word))
 
     async def _pull(self, word: say.Supply) -> None:
@@ -178,7 +220,8 @@ class Pulling:
     def take_kv(self, word: say.KvOffer) -> None:
         """Decode side: chunks are pulled in order by the run's own task."""
         run = self._run(word.request_id, word.run)
-        if run is not None:
+        if run is not None and word.end > run.offered:
+            run.offered = word.end
             run.chunks.put_nowait(word)
 
     async def _take_chunks(self, request_id: str, run: Run) -> None:
@@ -186,6 +229,7 @@ class Pulling:
         while not last:
             word = await run.chunks.get()
             last = word.emitted is not None
+            run.before = word.emitted or run.before
             try:
                 tensors = await self.port.fetch(word.handle, deadline_s=FETCH_S)
             except TransferError as error:

@@ -9,18 +9,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
 from functools import partial
 from typing import Any
 
 import zmq
 
 from ..transport import messages as say
+from ..transport.patience import Patience, TooSlow
 from ..transport.pictures import BadImage
 from ..transport.tensors import TensorPort
 from .encoding import EncodeTask, Encoding
 from .engine import Engine
 from .preprocessing import preprocess
+
+PICTURE_S = 30.0  # to decode and cut one
 
 log = logging.getLogger(__name__)
 
@@ -31,9 +33,8 @@ class Seeing:
     port: TensorPort
     engine: Engine
 
-    def __init__(self, send: Callable[..., Any], files: Executor) -> None:
+    def __init__(self, send: Callable[..., Any], files: Patience) -> None:
         self._send, self._files = send, files
-        self._loop = asyncio.get_running_loop()
         self._images: dict[str, tuple[int, say.TensorHandle | None]] = {}
 
     @property
@@ -46,8 +47,10 @@ class Seeing:
             reason = f"expected one image file and a vision half, got {len(frames)} files"
             self._send(say.EncodeError(word.key, word.run, reason, fault=False))
             return
+        if self._wanted(word.key, word.run):
+            return  # the word came twice
         self._images[word.key] = (word.run, None)
-        future = self._loop.run_in_executor(self._files, self._pixels, word, frames[0])
+        future = self._files.run(partial(self._pixels, word, frames[0]))
         future.add_done_callback(partial(self._preprocessed, word))
 
     def _pixels(self, word: say.Encode, frame: zmq.Frame) -> EncodeTask:
@@ -65,7 +68,9 @@ class Seeing:
             return
         del self._images[word.key]
         reason, fault = str(error), not isinstance(error, MemoryError)
-        if not isinstance(error, BadImage):
+        if isinstance(error, TooSlow):
+            reason = f"expected a picture that is prepared within {PICTURE_S:g} s"
+        elif not isinstance(error, BadImage):
             log.error("preprocessing failed", exc_info=error)
             reason = f"expected a picture that can be prepared, got {type(error).__name__}: {error}"
         self._send(say.EncodeError(word.key, word.run, reason, fault))

@@ -73,6 +73,7 @@ REPORT = {
     },
     "queues": {"text": 2, "images": 7},
     "rates": {"requests_per_s": 1.5, "tokens_per_s": 99.0, "image_tokens_per_s": 1234.4},
+    "journal": {"state": "writing", "folder": "/state/journal", "kept": 5, "error": ""},
 }
 
 
@@ -184,6 +185,14 @@ def test_status_shows_workers_queues_memory_and_rates(capsys: pytest.CaptureFixt
     assert "requests open 5 (decoding 3, queued 2)" in lines
     assert "queues text 2 images 7" in lines
     assert "rates 1.50 requests/s 99 tokens/s 1234 image tokens/s" in lines
+
+
+def test_status_says_that_the_journal_fails(capsys: pytest.CaptureFixture[str]) -> None:
+    failing = {"state": "failing", "folder": "/state/journal", "kept": 0, "error": "disk is full"}
+    with scripted(reporting({**REPORT, "journal": failing})) as controller:
+        assert run(["status", "--controller", controller.endpoint]) == 0
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "journal failing: disk is full" in lines
 
 
 def test_status_without_workers_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:

@@ -88,13 +88,14 @@ class Worker(Peer[say.ToWorker]):
         self.say(self.ready(kv_blocks))
         return welcome
 
-    def ready(self, kv_blocks: int = 100) -> say.Ready:
+    def ready(self, kv_blocks: int = 100, *held: say.Held) -> say.Ready:
         return say.Ready(
             fingerprint=fingerprint(MODEL, "any", 16),
             dtype="float32",
             kv_blocks=kv_blocks,
             store_bytes=2**24,
             staging_bytes=2**24,
+            held=held,
         )
 
     def step(
@@ -122,9 +123,29 @@ class Client(Peer[say.ToClient]):
 class Scene:
     """A controller, and the peers that talk to it."""
 
-    def __init__(self, endpoint: str) -> None:
-        self.endpoint = endpoint
+    def __init__(self, options: ControllerOptions, journal: Path | None) -> None:
+        self._options, self._journal = options, journal
         self._peers: list[Client | Worker] = []
+        self._begin()
+
+    def _begin(self) -> None:
+        self._controller = Controller(self._options)
+        self._controller.trust(TOKEN)
+        if self._journal is not None:
+            self._controller.remember(self._journal)
+        self._serving = asyncio.create_task(self._controller.run())
+        self.endpoint = self._controller.endpoint
+
+    async def succeed(self) -> None:
+        """The controller ends without a word to anybody; another takes its place."""
+        self._controller.close(keep=True)
+        await self._serving
+        self._options = replace(self._options, endpoint=self.endpoint)
+        self._begin()
+
+    async def close(self) -> None:
+        self._controller.close()
+        await self._serving
 
     def worker(self, *stages: str, name: str = "", epoch: int = 1) -> Worker:
         worker = Worker(self.endpoint, *stages, name=name, epoch=epoch)
@@ -142,10 +163,13 @@ class Scene:
             if isinstance(peer, Worker):
                 peer.say(say.Bye())
             peer.dealer.close()
+        self._peers.clear()
 
 
 @asynccontextmanager
-async def controller(limits: Limits | None = None, **options: object) -> AsyncIterator[Scene]:
+async def controller(
+    limits: Limits | None = None, journal: Path | None = None, **options: object
+) -> AsyncIterator[Scene]:
     """Peers and controller have ended, in this order, when the test is over."""
     told = replace(
         ControllerOptions(
@@ -153,16 +177,12 @@ async def controller(limits: Limits | None = None, **options: object) -> AsyncIt
         ),  # nobody sends heartbeats
         **options,  # type: ignore[arg-type]
     )
-    one = Controller(told)
-    one.trust(TOKEN)
-    serving = asyncio.create_task(one.run())
-    scene = Scene(one.endpoint)
+    scene = Scene(told, journal)
     try:
         yield scene
     finally:
         scene.end()
-        one.close()
-        await serving
+        await scene.close()
 
 
 Told = ParamSpec("Told")

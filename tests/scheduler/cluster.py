@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 from modserve.scheduler import events as on
@@ -20,7 +20,8 @@ from modserve.scheduler.commands import (
 )
 from modserve.scheduler.core import Core
 from modserve.scheduler.invariants import check
-from modserve.scheduler.request import Request
+from modserve.scheduler.media import MediaItem
+from modserve.scheduler.request import Phase, Request
 from modserve.scheduler.stage import Stage
 from modserve.scheduler.terms import Terms
 
@@ -56,6 +57,14 @@ class Worker:
         return self.joined.kv_blocks - sum(run.blocks for run in self.runs.values())
 
 
+def _anew(request: Request) -> Request:
+    """As it is prepared again; its client tells how far it was."""
+    media = [MediaItem(item.key, item.rows, item.work) for item in request.media]
+    return replace(
+        request, media=media, run=0, prefill=None, decode=None, phase=Phase.NEW, story=[]
+    )
+
+
 class Cluster:
     """Drives a core and its dice workers; `ended` collects every `End`."""
 
@@ -74,14 +83,41 @@ class Cluster:
         for command in commands:
             self._obey(command)
 
-    def join(self, joined: on.Joined) -> None:
-        self.workers[joined.replica] = Worker(joined, self.core.terms)
+    def join(self, joined: on.Joined, worker: Worker | None = None) -> None:
+        self.workers[joined.replica] = worker or Worker(joined, self.core.terms)
         self.feed(joined)
 
     def kill(self, name: str) -> None:
         worker = self.workers.pop(name)
         self.stale += self.choices(name, worker)
         self.feed(on.Lost(name))
+
+    def succeed(self, core: Core) -> None:
+        """The core dies with its process; another takes its place. Workers come back, or not, with
+        what they decode; requests that nobody holds arrive once more."""
+        lost = {name: _anew(request) for name, request in self.core.requests.items()}
+        workers, self.core = dict(self.workers), core
+        self.workers.clear()
+        for name in self.dice.sample(sorted(workers), len(workers)):
+            worker = workers[name]
+            if self.dice.random() < 0.2:
+                self.stale += self.choices(name, worker)
+                continue
+            worker.encoding.clear()
+            worker.stored.clear()
+            worker.supplies.clear()
+            runs = {one.request: one for one in worker.runs.values() if one.decoding}
+            worker.runs = {one: run for one, run in runs.items() if one in lost}
+            holds = []
+            for one, run in worker.runs.items():
+                request = lost.pop(one)
+                request.emitted = run.emitted
+                holds.append(on.Hold(request, run.run))
+            self.join(replace(worker.joined, holds=tuple(holds)), worker)
+            self.step()
+            self.settle()
+        for request in lost.values():
+            self.feed(on.Arrived(request))
 
     def step(self) -> bool:
         """Let one random worker say one random thing; False when nobody has anything to say."""

@@ -264,3 +264,53 @@ def test_nobody_waits_behind_a_request_that_no_worker_here_could_ever_take(make:
     assert isinstance(encode, Encode)
     assert (encode.replica, encode.request) == ("e-small", "b")
     assert Prefill("large", "big", 3, "large") in core(joined("large", "text", 3, blocks=100))
+
+
+def holding(name: str, role: str, *holds: on.Hold, blocks: int = 16) -> on.Joined:
+    return on.Joined(name, 1, ROLES[role], blocks, 100, 100, holds)
+
+
+def test_a_replica_goes_on_with_what_it_decodes_already(make: Make) -> None:
+    core = make()
+    one = request("a", "x", prompt=8, answer=4)
+    one.emitted = 2
+    assert core(holding("d", "decode", on.Hold(one, 77))) == []
+    assert (one.phase, one.run, core.core.replicas["d"].ledger.kv_blocks.booked) == (
+        Phase.DECODING,
+        77,
+        3,
+    )
+    core(on.Progressed("a", "d", 77, 3))
+    release, end = core(on.Finished("a", "d", 77, 4, "length"))
+    assert release == Release("d", "a", 77)
+    assert isinstance(end, End)
+    assert (end.request.phase, end.request.emitted) == (Phase.DONE, 4)
+
+
+def test_what_a_replica_went_on_with_starts_over_when_it_is_lost(make: Make) -> None:
+    core = make()
+    one = request("a", "x")
+    one.emitted = 2
+    core(holding("t", "text", on.Hold(one, 77)), on.Lost("t"))
+    assert (one.phase, one.emitted) == (Phase.ADMITTED, 2)
+    (encode,) = core(joined("e", "encode"))
+    assert isinstance(encode, Encode)
+
+
+@pytest.mark.parametrize(("role", "blocks"), [("text", 2), ("prefill", 16), ("encode", 16)])
+def test_what_a_replica_cannot_hold_by_our_books_starts_over(
+    make: Make, role: str, blocks: int
+) -> None:
+    core = make()
+    one = request("a", prompt=8, answer=4)
+    one.emitted = 1
+    commands = core(holding("r", role, on.Hold(one, 77), blocks=blocks))
+    assert commands == [Release("r", "a", 77)]
+    assert (one.phase, one.emitted) == (Phase.QUEUED, 1)
+
+
+def test_a_run_of_a_request_that_goes_on_elsewhere_is_released(make: Make) -> None:
+    core = make()
+    core(joined("t", "text"), on.Arrived(request("a")))
+    commands = core(holding("u", "text", on.Hold(request("a"), 77)))
+    assert commands == [Release("u", "a", 77)]

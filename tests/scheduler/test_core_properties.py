@@ -57,7 +57,8 @@ def request(dice: Random, number: int) -> Request:
 def live(seed: int, *, least: bool, faults: bool) -> None:
     """One random life of a cluster, then peace, after which every request must have ended."""
     dice = Random(seed)
-    core = Core(terms(dice), dice.choice(["arrival", "first", "all"]))
+    bind = dice.choice(["arrival", "first", "all"])
+    core = Core(terms(dice), bind)
     cluster = Cluster(core, dice)
     roles = {f"{role}-{i}": role for i, role in enumerate(dice.choice(LAYOUTS))}
     requests, cancelled, epoch = dice.randint(1, 12), set(), 0
@@ -82,6 +83,8 @@ def live(seed: int, *, least: bool, faults: bool) -> None:
             cluster.feed(on.DrainAsked(dice.choice(sorted(cluster.workers))))
         elif faults and roll < 0.5 and cluster.stale:
             cluster.feed(cluster.stale.pop(dice.randrange(len(cluster.stale))))
+        elif faults and roll < 0.51:
+            cluster.succeed(Core(core.terms, bind, runs=10**6 * (1 + sent)))
         else:
             cluster.step()
         cluster.settle()
@@ -96,7 +99,7 @@ def live(seed: int, *, least: bool, faults: bool) -> None:
             assert ends[0].request.emitted == ends[0].request.max_tokens
     for worker in cluster.workers.values():
         assert not (worker.runs or worker.stored or worker.encoding), f"leak in seed {seed}"
-    for replica in core.replicas.values():
+    for replica in cluster.core.replicas.values():
         assert all(account.booked == 0 for account in replica.ledger.accounts())
 
 
