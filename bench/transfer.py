@@ -1,12 +1,13 @@
 """How fast a tensor is fetched from another process, as a share of raw gloo in the same run.
 
-    python bench/transfer.py [--rounds 5] [--json FILE]
+    python bench/transfer.py [--rounds 7] [--json FILE]
 
 Raw gloo is one `send` and one `recv` of the whole tensor, one after another, on a process group
 of the same two processes. `one` is one fetch after another, each with its question and answer on
 the control channel (here a pipe), all into one buffer; `eight` has eight fetches under way, each
 into its own: raw gloo takes turns with the same buffers then, since memory that no cache holds is
-slower. Best of the rounds, which alternate between the four. Goal: 80 % from 1 MB up.
+slower. Medians of rounds that alternate between the four, and of their ratios. Goal: 80 % from 1 MB
+up.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import math
 import multiprocessing
 import os
 import tempfile
@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from multiprocessing.connection import Connection
 from pathlib import Path
+from statistics import median
 
 import msgspec
 import torch
@@ -44,11 +45,13 @@ PATIENCE = timedelta(seconds=30)
 
 
 class Result(msgspec.Struct, frozen=True):
+    """MB/s of each round."""
+
     bytes: int
-    raw_mb_s: float  # into one buffer
-    one_mb_s: float
-    raw_eight_mb_s: float  # into eight buffers in turn
-    eight_mb_s: float
+    raw_mb_s: list[float]  # into one buffer
+    one_mb_s: list[float]
+    raw_eight_mb_s: list[float]  # into eight buffers in turn
+    eight_mb_s: list[float]
 
 
 # On the pipe, the first byte tells a port's word from a request for raw sends.
@@ -117,18 +120,18 @@ class Consumer:
     async def measure(self, index: int, handle: TensorHandle, rounds: int) -> Result:
         size = handle.parts[0].bytes
         buffers = [torch.zeros(size, dtype=torch.uint8) for _ in range(min(8, transfers(size)))]
-        best = dict.fromkeys(("raw", "one", "raw eight", "eight"), math.inf)
+        moved = transfers(size) * size / MB
+        rates: dict[str, list[float]] = {"raw": [], "one": [], "raw eight": [], "eight": []}
         for _ in range(rounds):
-            for name in best:
+            for name, seen in rates.items():
                 into = buffers if name.endswith("eight") else buffers[:1]
                 begun = time.perf_counter()
                 if name.startswith("raw"):
                     await asyncio.to_thread(self._receive_raw, index, into)
                 else:
                     await self._fetch(handle, into)
-                best[name] = min(best[name], time.perf_counter() - begun)
-        moved = transfers(size) * size / MB
-        return Result(size, *(moved / took for took in best.values()))
+                seen.append(moved / (time.perf_counter() - begun))
+        return Result(size, *rates.values())
 
     async def close(self) -> None:
         await self._port.close()
@@ -174,14 +177,15 @@ def show(results: list[Result]) -> None:
             (result.raw_mb_s, result.one_mb_s),
             (result.raw_eight_mb_s, result.eight_mb_s),
         ):
-            cells += [f"{raw:,.0f}", f"{ours:,.0f}", f"{ours / raw:.0%}"]
+            share = median(mine / theirs for mine, theirs in zip(ours, raw, strict=True))
+            cells += [f"{median(raw):,.0f}", f"{median(ours):,.0f}", f"{share:.0%}"]
         table.add_row(*cells)
     Console().print(table)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
     torch.set_num_threads(1)

@@ -10,17 +10,17 @@ from pathlib import Path
 import msgspec
 
 from .options import Options
-from .report import Figure
+from .report import Figure, compared
 
 GOAL, GOAL_FROM = 0.80, 1_000_000  # bytes
 
 
 class Size(msgspec.Struct, frozen=True):
     bytes: int
-    raw_mb_s: float
-    one_mb_s: float
-    raw_eight_mb_s: float
-    eight_mb_s: float
+    raw_mb_s: list[float]
+    one_mb_s: list[float]
+    raw_eight_mb_s: list[float]
+    eight_mb_s: list[float]
 
 
 class Written(msgspec.Struct, frozen=True):
@@ -33,7 +33,7 @@ def measure(options: Options) -> list[Figure]:
     script = Path(__file__).with_name("transfer.py")
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "transfer.json"
-        command = [sys.executable, str(script), "--rounds", str(options.rounds(5))]
+        command = [sys.executable, str(script), "--rounds", str(options.rounds(7))]
         subprocess.run(
             [*command, "--json", str(file)], check=True, stdout=subprocess.DEVNULL, timeout=600
         )
@@ -44,8 +44,8 @@ def measure(options: Options) -> list[Figure]:
 def _figures(name: str, size: Size) -> list[Figure]:
     goal = GOAL if size.bytes >= GOAL_FROM else None
     return [
-        Figure(f"{name}, {how}", rate, "MB/s", against, raw, rate / raw, goal)
-        for how, rate, against, raw in (
+        compared(f"{name}, {how}", "MB/s", rates, against, raw, goal=goal)
+        for how, rates, against, raw in (
             ("one after another", size.one_mb_s, "raw gloo", size.raw_mb_s),
             ("eight under way", size.eight_mb_s, "raw, eight buffers", size.raw_eight_mb_s),
         )
