@@ -339,6 +339,11 @@ class Floor:
 
 
 def _only(requests: Set[str], frame: bytes) -> bytes:
-    """The news of these requests; empty if there are none."""
-    kept = tuple(item for item in codec.deltas(frame).items if item.request_id in requests)
+    """The news of these requests; empty if there are none, or none that can be read."""
+    try:
+        items = codec.deltas(frame).items
+    except codec.BadFrame as error:
+        log.warning("refused news: %s", error)
+        return b""
+    kept = tuple(item for item in items if item.request_id in requests)
     return codec.encode(say.Deltas(kept)) if kept else b""

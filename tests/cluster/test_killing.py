@@ -77,6 +77,26 @@ def test_a_worker_of_several_stages_is_killed(
     run(_lose(cluster, reference, role, replace=replace))
 
 
+def test_sixty_four_requests_outlive_a_worker_of_each_stage(
+    clusters: Clusters, reference_of: Callable[[str], Reference]
+) -> None:
+    reference = reference_of("llava")
+    cluster = clusters.fresh(reference.folder, SPLIT + SPLIT)
+    asks = [ask for seed in (0, 2, 4, 6) for ask in crowd(seed=seed)]
+
+    async def body() -> None:
+        async with cluster.client() as client:
+            expected = await undisturbed(client, asks, reference)
+            async with Crowd(client, asks, reference) as flight:
+                for victim in ("encode-0", "prefill-0", "decode-0"):
+                    await busy(client, victim)
+                    await asyncio.to_thread(cluster.workers[victim].kill)
+                assert flight.open
+                assert [one.token_ids for one in await flight.answers()] == expected
+
+    run(body())
+
+
 @pytest.mark.parametrize("stage", ["prefill", "decode"])
 def test_no_token_is_sent_twice(
     clusters: Clusters, reference_of: Callable[[str], Reference], stage: str
