@@ -330,6 +330,7 @@ def main() -> int:
             "seed": options.seed,
             "users": options.users,
             **asdict(counts),
+            "faults": dict(counts.faults),
             **found,
         }
         options.json.write_text(json.dumps(report, indent=2) + "\n")

@@ -35,7 +35,7 @@ from .reception import Reception
 
 TICK_S = 0.25
 GREET_TICKS = 4  # of silence before another Greet
-GAP_S = 2.0  # for the answer to a repeated Submit to close a gap
+GAP_S = 30.0  # for the answer to a repeated Submit to close a gap: it may have to be made again
 MESSAGE_ROOM = 1 << 20  # bytes of a Submit beside its images that every controller takes
 
 
@@ -49,7 +49,7 @@ class Connection:
         try:
             is_loopback(endpoint)  # refuses what is no address
             pair = None if keys is None else PeerKeys.read(keys)
-            self._dealer = Dealer(endpoint, self._hear, keys=pair)
+            self._dealer = Dealer(endpoint, self._hear, keys=pair, reconnected=self._reconnected)
         except (BadAddress, BadKeys) as error:
             raise BadInput(str(error)) from error
         self._open: dict[str, Reception] = {}
@@ -237,7 +237,13 @@ class Connection:
         elif (answer := self._answers.get(word.ask)) is not None and not answer.done():
             answer.set_exception(Denied(word.reason))
 
-    # Silence.
+    # Silence, and broken connections.
+
+    def _reconnected(self) -> None:
+        """Whatever was said last may be lost, a Submit too."""
+        self._in_doubt = True
+        if self._open:
+            self._greet()
 
     def _watch(self) -> None:
         """Begin to measure silence, unless that is going on."""

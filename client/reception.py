@@ -48,7 +48,9 @@ class Reception:
 
     def repeated(self) -> Submit:
         """The Submit as it is to be sent again, to whoever may have forgotten the first."""
-        return structs.replace(self.submit, emitted=tuple(self._token_ids[:-1]))
+        return structs.replace(
+            self.submit, emitted=tuple(self._token_ids[:-1]), had=len(self._token_ids)
+        )
 
     # What comes in.
 

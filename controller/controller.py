@@ -78,7 +78,7 @@ class Controller:
         self._front = Front(self._office, self._floor, self._drafting, self._returning, self.close)
         self._events: deque[on.Event] = deque()
         self._pumping = False
-        self._drain = self._keep = False
+        self._drain = False
         self._closed = asyncio.Event()
 
     def _reckon(self, dtype_bytes: int) -> None:
@@ -106,7 +106,7 @@ class Controller:
         """Admit nothing more and end; with `drain` after the open requests have ended, with `keep`
         ending none. The last word counts: a second one without `drain` cuts the draining short."""
         self._office.closing = True
-        self._drain, self._keep = drain, keep
+        self._drain, self._office.keeping = drain, keep
         self._closed.set()
         self._office.fewer.set()
 
@@ -177,7 +177,7 @@ class Controller:
     async def _finish(self) -> None:
         office = self._office
         await office.until(lambda: not (self._drain and (office.tickets or office.preparing)))
-        if not self._keep:
+        if not office.keeping:
             await self._dissolve()
         office.journal.close()
         self._front.close()
@@ -212,7 +212,7 @@ class Controller:
 
     def _hear(self, identity: bytes, frames: list[zmq.Frame]) -> None:
         """One message from anybody. What does not decode is refused and harms nobody."""
-        if not frames:
+        if not frames or self._office.keeping:
             return
         try:
             word = codec.to_controller(frames[0].buffer)

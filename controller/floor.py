@@ -7,11 +7,12 @@ import hmac
 import logging
 import os
 from collections.abc import Callable, Sequence, Set
+from functools import partial
 from typing import Any
 
 from ..scheduler import events as on
 from ..scheduler.media import Embedding
-from ..scheduler.stage import stages_of
+from ..scheduler.stage import Stage, stages_of
 from ..transport import codec
 from ..transport import messages as say
 from ..transport.channels import Sent
@@ -144,11 +145,20 @@ class Floor:
         member.ready, member.standing = word, Standing.SERVING
         log.info("%s joined: pid %d on %s", member.name, member.hello.pid, member.hello.device)
         self._office.journal.seat(member.name, member.hello.epoch)
-        self._join(member, word)
+        if word.stored and Stage.DECODE not in member.stages:  # others may hold what needs these
+            self._returning.when_complete(partial(self._join, member, word))
+        else:
+            self._join(member, word)
         self._returning.back(member.name)
 
     def _join(self, member: Member, word: say.Ready) -> None:
+        if self._office.crew.named(member.name) is not member:
+            return  # it has left since
         taken = {one: self._returning.take(one) for one in word.held}
+        stores, arrivals = self._returning.find(word.stored)
+        for one in word.stored:
+            if one.key not in self._office.core.images.embeddings:
+                self._office.handles[one.key] = (one.run, one.handle)
         self._office.pump(
             on.Joined(
                 member.name,
@@ -158,8 +168,16 @@ class Floor:
                 word.store_bytes,
                 word.staging_bytes,
                 tuple(hold for hold in taken.values() if hold is not None),
+                stores,
+                arrivals,
             )
         )
+        counted = {store.key for store in stores}
+        for one in word.stored:
+            if one.key not in counted:
+                self._forget(member, one)
+        if member.standing is Standing.LEAVING:  # it has said so meanwhile
+            self._office.pump(on.DrainAsked(member.name))
         for held, hold in taken.items():
             if hold is None:
                 self.tell(member, say.Release(held.request_id, held.run))
@@ -168,6 +186,11 @@ class Floor:
                 self._office.pump(
                     on.Finished(held.request_id, member.name, held.run, emitted, held.finish)
                 )
+
+    def _forget(self, member: Member, one: say.Stored) -> None:
+        if self._office.handles.get(one.key) == (one.run, one.handle):
+            del self._office.handles[one.key]
+        self.tell(member, say.Forget(one.key, one.run))
 
     def _mismatch(self, word: say.Ready) -> str | None:
         office = self._office

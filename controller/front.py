@@ -91,7 +91,8 @@ class Front:
         office = self._office
         session = office.clients.session(identity)
         known = office.tickets.get(word.request_id)
-        asker = known.client if known else office.preparing.get(word.request_id)
+        drafted = office.preparing.get(word.request_id)
+        asker = known.client if known else drafted.client if drafted else None
         if asker is not None:
             anew = self._repeated(word, known, asker, session)
             if anew is None:
@@ -107,9 +108,9 @@ class Front:
             self._answer(identity, say.Refused(word.request_id, *refusal))
             return
         session.open.add(word.request_id)
-        office.preparing[word.request_id] = session.number
-        office.held_bytes += sum(frame.nbytes for frame in frames)
         draft = Draft(word, list(frames), session.number, office.now())
+        office.preparing[word.request_id] = draft
+        office.held_bytes += draft.image_bytes
         future = self._threads.run(partial(self._drafting.ticket, draft))
         future.add_done_callback(partial(self._prepared, draft))
 
@@ -139,7 +140,7 @@ class Front:
             pass  # it is being prepared
         elif word.request_id in self._returning:
             self._returning.asked(known, word)
-        elif known.misses(word.emitted):
+        elif known.misses(max(word.had, len(word.emitted))):
             self._withdraw(known, session)
             seeded = msgspec.structs.replace(word.sampling, seed=known.sampling.seed)
             return msgspec.structs.replace(word, sampling=seeded)
@@ -151,7 +152,7 @@ class Front:
     def _prepared(self, draft: Draft, future: asyncio.Future[Ticket]) -> None:
         """A request is accepted once it is written down."""
         error = None if future.cancelled() else future.exception()
-        if future.cancelled() or draft.submit.request_id not in self._office.preparing:
+        if future.cancelled() or not self._awaited(draft):
             self._office.held_bytes -= draft.image_bytes
         elif error is None:
             ticket = future.result()
@@ -181,23 +182,27 @@ class Front:
 
     def _accept(self, draft: Draft, ticket: Ticket, trouble: str) -> None:
         office, request_id = self._office, draft.submit.request_id
-        if trouble:
+        if not self._awaited(draft):
+            office.held_bytes -= draft.image_bytes
+        elif trouble:
             office.journal.end(request_id)
             self._refuse(draft, "journal", f"expected a journal to write to: {trouble}")
-        elif office.preparing.pop(request_id, None) is None:  # cancelled meanwhile
-            office.journal.end(request_id)
-            office.held_bytes -= draft.image_bytes
         else:
+            del office.preparing[request_id]
             office.tickets[request_id] = ticket
             office.pump(on.Arrived(ticket.request))
         office.fewer.set()
+
+    def _awaited(self, draft: Draft) -> bool:
+        """Not cancelled meanwhile, and perhaps asked for anew."""
+        return self._office.preparing.get(draft.submit.request_id) is draft
 
     def _refuse(self, draft: Draft, code: str, reason: str) -> None:
         office, request_id = self._office, draft.submit.request_id
         office.held_bytes -= draft.image_bytes
         office.fewer.set()
-        number = office.preparing.pop(request_id, None)
-        session = None if number is None else office.clients.numbered(number)
+        del office.preparing[request_id]
+        session = office.clients.numbered(draft.client)
         if session is not None:
             office.tally.rejected += 1
             session.open.discard(request_id)
@@ -223,12 +228,13 @@ class Front:
     def cancel(self, request_id: str, reason: str) -> None:
         if request_id in self._returning:
             self._returning.begin(request_id)
-        number = self._office.preparing.pop(request_id, None)
+        draft = self._office.preparing.pop(request_id, None)
         self._office.fewer.set()
-        if number is None:
+        if draft is None:
             self._office.pump(on.Cancelled(request_id, reason))
             return
-        session = self._office.clients.numbered(number)
+        self._office.journal.end(request_id)
+        session = self._office.clients.numbered(draft.client)
         self._office.tally.cancelled += 1
         if session is not None:
             session.open.discard(request_id)

@@ -18,6 +18,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -44,6 +45,8 @@ class Journal:
         self._folder, self._model, self._strict = folder, model, strict
         self._loop = asyncio.get_running_loop()
         self._rows: dict[str, int] = {}  # of the open requests
+        self._unwritten: dict[int, Kept] = {}  # popped by whoever comes first: thread or `tick`
+        self._hanging = False
         self._count = 0
         self._waiting: dict[int, tuple[float, Then]] = {}  # since when, whom to tell; oldest first
         self._queue: SimpleQueue[tuple[int, Change] | None] = SimpleQueue()
@@ -72,6 +75,7 @@ class Journal:
         try:
             self._store = Store(self._path)
             self._store.write(batch, whole_of=self._model)
+            self._store.sync()
             self._stored.update(batch.kept)
             remove(older)
         except Unusable as error:
@@ -98,10 +102,14 @@ class Journal:
         if self._folder is None:
             then("")
             return
+        if self._hanging:
+            then(self.trouble if self._strict else "")
+            return
         row = self._row(kept.request_id)
         self._waiting[row] = (self._loop.time(), then)
+        self._unwritten[row] = kept
         self._take_along()
-        self._queue.put((row, lambda batch: batch.kept.__setitem__(row, kept)))
+        self._queue.put((row, partial(self._keep, row)))
 
     def end(self, request_id: str) -> None:
         """Not at once: one that is killed before has it done again, which harms nobody."""
@@ -124,6 +132,8 @@ class Journal:
             if since > late:
                 return
             del self._waiting[row]
+            self._unwritten.pop(row, None)  # its images are not held for a disk that hangs
+            self._hanging = True
             self._tell(f"expected it written within {WAIT_S:g} s, it is not yet")
             then(self.trouble if self._strict else "")
 
@@ -147,6 +157,7 @@ class Journal:
         self._later.clear()
 
     def _written(self, rows: Sequence[int], trouble: str) -> None:
+        self._hanging = False
         self._tell(trouble)
         for row in rows:
             if row in self._waiting:
@@ -163,6 +174,11 @@ class Journal:
         self.trouble = trouble
 
     # On the journal's thread.
+
+    def _keep(self, row: int, batch: Batch) -> None:
+        kept = self._unwritten.pop(row, None)
+        if kept is not None:
+            batch.kept[row] = kept
 
     def _serve(self) -> None:
         batch = Batch()
@@ -202,7 +218,9 @@ class Journal:
                     return self.trouble or f"{self._path}: it failed a moment ago"
                 self._store = Store(self._path)
             self._store.write(batch)
-        except Unusable as error:
+        except Exception as error:  # the border of the thread: whatever it is, it cannot be written
+            if not isinstance(error, Unusable):
+                log.exception("the journal failed")
             self._fail(error)
             return self._why(error)
         return ""

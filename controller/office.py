@@ -13,6 +13,7 @@ from ..transport.channels import Router
 from ..transport.messages import TensorHandle
 from .clients import Clients
 from .crew import Crew
+from .drafting import Draft
 from .ended import Ended
 from .journal import Journal
 from .options import ControllerOptions
@@ -44,13 +45,14 @@ class Office:
     tickets: dict[str, Ticket] = field(default_factory=dict)
     first_tokens: dict[str, float] = field(default_factory=dict)  # when, for TTFT
     handles: dict[str, tuple[int, TensorHandle]] = field(default_factory=dict)  # by content key
-    preparing: dict[str, int] = field(default_factory=dict)  # request -> client, not yet admitted
+    preparing: dict[str, Draft] = field(default_factory=dict)  # by request, not yet admitted
     ended: Ended = field(default_factory=Ended)
     held_bytes: int = 0  # image files of open requests
     tally: Tally = field(default_factory=Tally)
     started: float = field(default_factory=time.monotonic)
     dtype: str = ""  # settled by the first worker that is ready
-    closing: bool = False  # no new request is admitted
+    closing: bool = False  # no new request is admitted,
+    keeping: bool = False  # or refused: the controller that follows is to hear of it
 
     fewer: asyncio.Event = field(default_factory=asyncio.Event)  # requests, or workers
 

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Set
+from collections.abc import Callable, Sequence, Set
 
 from ..scheduler import events as on
+from ..scheduler.request import Request
 from ..transport import codec
 from ..transport import messages as say
 from .drafting import Draft, Drafting
@@ -31,7 +32,8 @@ class Returning:
     def __init__(self, office: Office, drafting: Drafting) -> None:
         self._office, self._drafting = office, drafting
         self._tickets: dict[str, Ticket] = {}  # not started yet; among the office's, too
-        self._asked: set[str] = set()  # their clients are there
+        self._asked: dict[str, int] = {}  # their clients are there, and have had so many tokens
+        self._joining: list[Callable[[], None]] = []  # workers that wait for the others
         self._workers: dict[str, int] = {}  # awaited, by name -> epoch
         self._names: Set[str] = frozenset()
         self._since = 0.0
@@ -58,6 +60,7 @@ class Returning:
             )
             self._office.tickets[kept.request_id] = self._tickets[kept.request_id] = ticket
             self._office.held_bytes += ticket.image_bytes
+        self._since = self._office.now()  # preparing them took its time
         if left.requests or left.workers:
             log.info("%d requests and %d workers are left", len(self), len(self._workers))
         self._begin_if_complete()
@@ -79,8 +82,28 @@ class Returning:
         if self._workers.pop(worker, None) is not None:
             self._begin_if_complete()
 
+    def when_complete(self, join: Callable[[], None]) -> None:
+        """Once all workers are back, or were waited for; `back` or `tick` comes after this."""
+        self._joining.append(join)
+
+    def find(
+        self, stored: Sequence[say.Stored]
+    ) -> tuple[tuple[on.Store, ...], tuple[Request, ...]]:
+        """Which embeddings are needed, and the requests that need them: these begin with it."""
+        rows = {item.key: item.rows for one in self._tickets.values() for item in one.request.media}
+        stores = tuple(on.Store(s.key, rows[s.key], s.run) for s in stored if s.key in rows)
+        keys = {store.key for store in stores}
+        needing = [
+            name
+            for name, one in self._tickets.items()
+            if any(item.key in keys for item in one.request.media)
+        ]
+        for name in needing:
+            self._asked.pop(name, None)
+        return stores, tuple(self._tickets.pop(name).request for name in needing)
+
     def tick(self) -> None:
-        if self._tickets or self._workers:
+        if self._tickets or self._workers or self._joining:
             self._begin_if_complete()
 
     def _begin_if_complete(self) -> None:
@@ -93,14 +116,17 @@ class Returning:
             log.warning("%s did not come back within %g s", name, RETURN_S)
             self._office.journal.unseat(name)
         self._workers.clear()
+        joining, self._joining = self._joining, []
+        for join in joining:
+            join()
         for request_id in list(self._tickets):
             if over or request_id in self._asked:
                 self.begin(request_id)
 
     def begin(self, request_id: str) -> None:
         """Wait for nobody: it starts over behind the tokens that are known."""
-        self._asked.discard(request_id)
-        self._office.pump(on.Arrived(self._tickets.pop(request_id).request))
+        self._asked.pop(request_id, None)
+        self._office.pump(on.Arrived(self._tickets.pop(request_id).request, accepted=True))
 
     def asked(self, ticket: Ticket, again: say.Submit) -> None:
         """Its client is there, and has had these tokens: it goes on behind them."""
@@ -110,7 +136,7 @@ class Returning:
             log.warning("%s: %s", again.request_id, error)
         else:
             ticket.before, ticket.request.emitted = again.emitted, len(again.emitted)
-        self._asked.add(again.request_id)
+        self._asked[again.request_id] = max(again.had, len(again.emitted))
         self._begin_if_complete()
 
     def take(self, held: say.Held) -> on.Hold | None:
@@ -121,18 +147,19 @@ class Returning:
         session = office.clients.numbered(held.client)
         emitted = len(held.before) + sum(len(delta.token_ids) for delta in held.news)
         had, ticket.before = ticket.before, held.before
-        missed = session is not None and not session.away and ticket.misses(had)
+        asked = self._asked.get(held.request_id)
+        missed = asked is not None and ticket.misses(asked)
         if missed or not ticket.request.emitted <= emitted <= ticket.request.max_tokens:
             ticket.before = had
             return None
         del self._tickets[held.request_id]
-        self._asked.discard(held.request_id)
+        self._asked.pop(held.request_id, None)
         ticket.request.emitted = emitted
         ticket.frames = [codec.encode(say.Deltas(held.news))]
         office.first_tokens[held.request_id] = office.now()
         if session is not None:
             office.clients.send(session, ticket.frames[0], office.now())
-        return on.Hold(ticket.request, held.run)
+        return on.Hold(ticket.request, held.run, bool(held.finish))
 
 
 def _in_order(held: say.Held) -> bool:

@@ -46,7 +46,7 @@ def _requests(office: Office) -> dict[str, Any]:
     phases = Counter(one.phase.name.lower() for one in office.core.requests.values())
     tally = office.tally
     return {
-        "open": len(office.core.requests) + len(office.preparing),
+        "open": len(office.tickets) + len(office.preparing),
         "by_phase": dict(sorted(phases.items())),
         "finished": tally.finished,
         "failed": tally.failed,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 from ..scheduler.request import Request
 from ..transport import codec
@@ -36,16 +37,18 @@ class Ticket:
     def image_bytes(self) -> int:
         return sum(image.data.nbytes for image in self.images)
 
-    def misses(self, emitted: tuple[int, ...]) -> bool:
-        """Whether some of what a client has not had, which has had these and perhaps one more,
-        was said by nobody who is still there."""
-        return len(emitted) + bool(emitted) < len(self.before)
+    def misses(self, had: int) -> bool:
+        """Whether some of what a client that has had so many tokens lacks was said by nobody who is
+        still there."""
+        return had < len(self.before)
 
     def token_ids(self) -> tuple[int, ...]:
-        """Prompt and emitted tokens, from which a new run goes on; decodes the frames."""
+        """Prompt and emitted tokens, from which a new run goes on; decodes the frames. Only up to
+        a frame that was lost with a connection: nobody else has the tokens behind it."""
         emitted = dict(enumerate(self.before))
         for frame in self.frames:
             for delta in codec.deltas(frame).items:
                 if delta.request_id == self.request.id:
                     emitted.update(enumerate(delta.token_ids, delta.start))
-        return self.prompt_ids + tuple(emitted[index] for index in range(self.request.emitted))
+        known = takewhile(emitted.__contains__, range(self.request.emitted))
+        return self.prompt_ids + tuple(emitted[index] for index in known)

@@ -89,13 +89,20 @@ class Core:
         )
         for hold in event.holds:
             self._take_up(hold, self.replicas[event.replica])
+        for store in event.stores:
+            if not self.images.take_up(store.key, store.rows, store.run, event.replica):
+                self._out.append(Forget(event.replica, store.key, store.run))
+        for request in event.arrivals:
+            if request.id not in self.requests:
+                self._admit(request)
+                self._start(request)
         self._dispatch()
 
     def _take_up(self, hold: on.Hold, replica: Replica) -> None:
         """It goes on where it is, if our books have the room for it; otherwise it starts over."""
         request, need = hold.request, need_of(hold.request, self.terms)
         known = request.id in self.requests
-        if known or not can_hold(replica, need):
+        if known or not (hold.over or can_hold(replica, need)):
             self._out.append(Release(replica.name, request.id, hold.run))
             if not known:
                 self._admit(request)
@@ -104,8 +111,8 @@ class Core:
         self._admit(request)
         request.run, request.prefill, request.decode = hold.run, replica.name, replica.name
         replica.bound.add(request.id)
-        replica.ledger.kv_blocks.book(request.id, need.blocks)
-        replica.ledger.staging_bytes.book(request.id, need.kept)
+        replica.ledger.kv_blocks.book(request.id, 0 if hold.over else need.blocks)
+        replica.ledger.staging_bytes.book(request.id, 0 if hold.over else need.kept)
         for phase in (Phase.QUEUED, Phase.PREFILLING, Phase.PREFILLED, Phase.DECODING):
             request.advance(phase, self._now)
         for item in request.media:
@@ -178,7 +185,7 @@ class Core:
         if request.id in self.requests:
             return  # a repeated submission is harmless
         reason = refusal(request, len(self.requests), self.images, self.replicas, self.terms)
-        if reason is not None:
+        if reason is not None and not event.accepted:
             request.advance(Phase.REJECTED, self._now)
             self._out.append(End(request, reason))
             return

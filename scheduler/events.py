@@ -14,11 +14,22 @@ class Hold:
 
     request: Request  # `emitted` as the replica has it
     run: int
+    over: bool = False  # it has ended there and holds nothing: `Finished` follows
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """An embedding that a replica has, since the core before this one had it made."""
+
+    key: str
+    rows: int
+    run: int
 
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """A worker is loaded and warm; its room is what it measured or was told."""
+    """A worker is loaded and warm; its room is what it measured or was told. `arrivals` come with
+    it: requests that need what it stores."""
 
     replica: str
     epoch: int
@@ -27,6 +38,8 @@ class Joined:
     store_bytes: int
     staging_bytes: int
     holds: tuple[Hold, ...] = ()
+    stores: tuple[Store, ...] = ()
+    arrivals: tuple[Request, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +62,10 @@ class DrainAsked:
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
+    """`accepted`: it was admitted before, by a core that is no more."""
+
     request: Request
+    accepted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,6 +120,16 @@ class Images:
         self.embeddings[key] = embedding
         return embedding
 
+    def take_up(self, key: str, rows: int, run: int, name: str) -> bool:
+        """A replica has it already; an orphan until somebody wants it. False: not counted."""
+        replica, size = self._replicas[name], rows * self.terms.row_bytes
+        if key in self.embeddings or size > replica.ledger.store_bytes.free:
+            return False
+        replica.ledger.store_bytes.book(key, size)
+        self.embeddings[key] = Embedding(key, rows, 0, size, name, run, ready=True)
+        self.orphans.add(key)
+        return True
+
     def _join(self, request: Request, now: float) -> None:
         for item in request.media:
             embedding = self.embeddings[item.key]

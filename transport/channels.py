@@ -159,6 +159,7 @@ class Router(_Socket):
             key = key_of(frames)
             if not self._gate.allows(key):
                 return
+            self._keys.pop(identity, None)  # the ones that were silent longest are forgotten
             self._keys[identity] = key
             if len(self._keys) > MOST_KEYS:
                 del self._keys[next(iter(self._keys))]
@@ -186,8 +187,18 @@ class Dealer(_Socket):
         max_frame_bytes: int = -1,
         queue: int = 100_000,
         keys: PeerKeys | None = None,
+        reconnected: Callable[[], None] | None = None,
     ) -> None:
+        """`reconnected` is told whenever a connection took the place of one that broke: what was
+        said last may not have been heard, on either side."""
         super().__init__(zmq.DEALER, on_message)
+        self._monitor: zmq.Socket[bytes] | None = None
+        self._reconnected = reconnected
+        self._connections = 0
+        if reconnected is not None:
+            self._monitor = self.socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED)
+            self._monitor_fd = int(self._monitor.getsockopt(zmq.FD))
+            self._loop.add_reader(self._monitor_fd, self._look_at_monitor)
         if keys is not None:
             self.socket.setsockopt_string(zmq.CURVE_SERVERKEY, keys.controller)
             self.socket.setsockopt_string(zmq.CURVE_PUBLICKEY, keys.public)
@@ -201,6 +212,7 @@ class Dealer(_Socket):
         try:
             self.socket.connect(endpoint)
         except zmq.ZMQError as error:
+            self._end_monitor()
             self.socket.close(linger=0)
             self._context.term()
             raise BadAddress(f"cannot connect to {endpoint}: {error.strerror or error}") from error
@@ -208,6 +220,28 @@ class Dealer(_Socket):
 
     def send(self, *frames: Any) -> Sent:
         return self._send(frames)
+
+    def close(self, linger_s: float = 1.0) -> None:
+        self._end_monitor()
+        super().close(linger_s)
+
+    def _look_at_monitor(self) -> None:
+        """Its descriptor is edge-triggered, too."""
+        while self._monitor is not None:
+            try:
+                self._monitor.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            self._connections += 1
+            if self._connections > 1 and self._reconnected is not None:
+                self._reconnected()
+
+    def _end_monitor(self) -> None:
+        monitor, self._monitor = self._monitor, None
+        if monitor is not None:
+            self._loop.remove_reader(self._monitor_fd)
+            self.socket.disable_monitor()
+            monitor.close(linger=0)
 
 
 def key_of(frames: Sequence[zmq.Frame]) -> bytes:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-PROTOCOL = 3
+PROTOCOL = 4
 
 
 class Message(Struct, frozen=True, tag=True, forbid_unknown_fields=True):
@@ -89,6 +89,7 @@ class Submit(Message, frozen=True, omit_defaults=True):
 
     Repeated to a controller that does not know the request, it goes on behind `emitted`: the
     tokens that the client has had, without the last, whose repetition tells whether it ended there.
+    `had` counts all of them.
     """
 
     request_id: str
@@ -97,6 +98,7 @@ class Submit(Message, frozen=True, omit_defaults=True):
     token_ids: tuple[int, ...] = ()
     timeout_s: float | None = None  # None: the controller's own limit
     emitted: tuple[int, ...] = ()
+    had: int = 0
 
 
 class Cancel(Message, frozen=True):
@@ -260,8 +262,16 @@ class Held(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     finish: str = ""  # "stop" or "length"
 
 
+class Stored(Struct, frozen=True, forbid_unknown_fields=True):
+    """An embedding that a worker made for the controller before, and still offers."""
+
+    key: str
+    run: int
+    handle: TensorHandle
+
+
 class Ready(Message, frozen=True, omit_defaults=True):
-    """Loaded and warm; `held`: what is left of the work for the controller before."""
+    """Loaded and warm; `held` and `stored`: what is left of the work for the controller before."""
 
     fingerprint: str
     dtype: str
@@ -269,6 +279,7 @@ class Ready(Message, frozen=True, omit_defaults=True):
     store_bytes: int
     staging_bytes: int
     held: tuple[Held, ...] = ()
+    stored: tuple[Stored, ...] = ()
 
 
 class Unable(Message, frozen=True):

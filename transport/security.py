@@ -59,7 +59,7 @@ class Gate:
         """Raises BadKeys."""
         self.pair = _read(folder / CONTROLLER, Pair)
         self._folder = folder / ALLOWED
-        self._changed = -1
+        self._seen: list[tuple[str, int, int, int]] = []
         self._allowed: frozenset[bytes] = frozenset()
         self.refresh()
 
@@ -72,15 +72,17 @@ class Gate:
         return self.allows(key)
 
     def refresh(self) -> None:
-        """Look again, if a file came or went. A folder that cannot be read lets nobody in."""
+        """Look at what has changed. A folder that cannot be read lets nobody in."""
         try:
-            changed = self._folder.stat().st_mtime_ns
-            if changed != self._changed:
-                files = [path for path in self._folder.iterdir() if path.is_file()]
-                self._allowed = frozenset(path.read_bytes().strip() for path in files)
-                self._changed = changed
+            with os.scandir(self._folder) as entries:
+                files = sorted((one.name, one.stat()) for one in entries if one.is_file())
+            seen = [(name, stat.st_ino, stat.st_mtime_ns, stat.st_size) for name, stat in files]
+            if seen != self._seen:
+                read = [(self._folder / name).read_bytes().strip() for name, _ in files]
+                self._allowed = frozenset(key for key in read if KEY.fullmatch(key))
+                self._seen = seen
         except OSError:
-            self._allowed, self._changed = frozenset(), -1
+            self._allowed, self._seen = frozenset(), []
 
 
 def make(folder: Path, name: str) -> Path:
@@ -99,7 +101,9 @@ def make(folder: Path, name: str) -> Path:
             _write(folder / CONTROLLER, _pair())
         controller, own = _read(folder / CONTROLLER, Pair), _pair()
         _write(peer, PeerKeys(own.public, own.secret, controller.public))
-        allowed.write_text(f"{own.public}\n")
+        draft = folder / f".{name}"
+        draft.write_text(f"{own.public}\n")
+        draft.replace(allowed)  # whole, or not there
     except OSError as error:
         raise BadKeys(f"cannot write keys to {folder}: {error.strerror or error}") from error
     return peer

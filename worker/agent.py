@@ -59,7 +59,9 @@ class Agent:
         self._options, self._device, self._tell = options, device, tell
         self._loop = asyncio.get_running_loop()
         keys = PeerKeys.read(Path(options.keys)) if options.keys else None
-        self._dealer = Dealer(options.controller, self._hear, keys=keys)
+        self._dealer = Dealer(
+            options.controller, self._hear, keys=keys, reconnected=self._reconnected
+        )
         self._epoch = secrets.randbits(63)  # this process, whatever it is named
         self._port: GlooPort | None = None  # made when the controller has named us
         self._files = Patience(2, PICTURE_S, "pictures")
@@ -216,11 +218,18 @@ class Agent:
             self._hello()
 
     def _unknown(self, word: say.Unknown) -> None:
-        """Another controller took the place of ours: what decodes here goes on meanwhile."""
+        self._introduce("the controller does not know us")
+
+    def _reconnected(self) -> None:
+        """Words may be lost, on both sides: ours, or of the one that took its place."""
+        self._introduce("the connection broke")
+
+    def _introduce(self, why: str) -> None:
+        """To a controller that was started anew: what decodes here goes on meanwhile, and what is
+        stored stays. The same one gives everything to others, and says so."""
         if self._ready:
-            log.warning("introducing ourselves to a controller that was started anew")
+            log.warning("saying hello again: %s", why)
             self._ready = False
-            self._seeing.clear()
             self._hello()
 
     def _forget_everything(self) -> None:
@@ -308,6 +317,7 @@ class Agent:
             store_bytes=self._part.store_bytes if made.encode is not None else 0,
             staging_bytes=self._part.staging_bytes if made.text is not None else 0,
             held=self._pulling.held(),
+            stored=self._seeing.stored(),
         )
         self._send(ready)
         self._ready = True

@@ -18,10 +18,12 @@ from ..transport import codec
 from ..transport import messages as say
 from ..transport.tensors import HandleGone, TensorPort, TransferError
 from .engine import Assignment, Engine, Exported
+from .text.generation import AlreadyOver
 
 log = logging.getLogger(__name__)
 
 FETCH_S = 30.0
+MOST_HELD_BYTES = 2**24  # in words to a new controller; half of what it takes in a frame
 Send = Callable[..., Any]
 
 
@@ -95,8 +97,10 @@ class Pulling:
         try:
             yield
         except Exception as error:
-            log.exception("a run failed")
-            self._loop.call_soon_threadsafe(self._fail, work.request_id, work.run, str(error))
+            fault = isinstance(error, AlreadyOver)  # the request's own
+            log.log(logging.INFO if fault else logging.ERROR, "a run failed", exc_info=not fault)
+            run = work.request_id, work.run
+            self._loop.call_soon_threadsafe(self._fail, *run, str(error), fault)
 
     def _give_up(self, request_id: str, number: int) -> None:
         self.end(request_id, number)
@@ -121,6 +125,7 @@ class Pulling:
     def held(self) -> tuple[say.Held, ...]:
         """What a controller that never heard of it can go on with; everything else ends."""
         held: list[say.Held] = []
+        left = MOST_HELD_BYTES
         told: dict[int, dict[str, say.Delta]] = {}  # of each frame, by request
         for request_id, run in list(self._runs.items()):
             if not run.news or (run.hand_over and not run.finish):
@@ -130,7 +135,12 @@ class Pulling:
                 if id(frame) not in told:
                     told[id(frame)] = {item.request_id: item for item in codec.deltas(frame).items}
             news = tuple(told[id(frame)][request_id] for frame in run.news)
-            held.append(say.Held(request_id, run.number, run.client, run.before, news, run.finish))
+            one = say.Held(request_id, run.number, run.client, run.before, news, run.finish)
+            left -= len(codec.encode(one))
+            if left < 0:
+                self.release(request_id, run.number)
+            else:
+                held.append(one)
         return tuple(held)
 
     def end(self, request_id: str, number: int) -> None:
@@ -185,10 +195,10 @@ class Pulling:
         with self._border(word):
             stage.land(word.request_id, word.index, rows)
 
-    def _fail(self, request_id: str, number: int, reason: str) -> None:
+    def _fail(self, request_id: str, number: int, reason: str, fault: bool = False) -> None:
         if self._run(request_id, number) is not None:
             self.release(request_id, number)
-            self._send(say.RunError(request_id, number, reason, fault=False))
+            self._send(say.RunError(request_id, number, reason, fault))
 
     # KV.
 

@@ -49,6 +49,8 @@ class Seeing:
             return
         if self._wanted(word.key, word.run):
             return  # the word came twice
+        if word.key in self._images:
+            self.forget(say.Forget(word.key, self._images[word.key][0]))
         self._images[word.key] = (word.run, None)
         future = self._files.run(partial(self._pixels, word, frames[0]))
         future.add_done_callback(partial(self._preprocessed, word))
@@ -95,6 +97,17 @@ class Seeing:
             self.port.release(handle)
         else:
             self.engine.call(partial(self.engine.forget, word.key, word.run))
+
+    def stored(self) -> tuple[say.Stored, ...]:
+        """What a controller that never heard of it can go on with; everything else ends."""
+        for key, (run, handle) in list(self._images.items()):
+            if handle is None:
+                self.forget(say.Forget(key, run))
+        return tuple(
+            say.Stored(key, run, handle)
+            for key, (run, handle) in self._images.items()
+            if handle is not None
+        )
 
     def clear(self) -> None:
         for key, (run, _) in list(self._images.items()):

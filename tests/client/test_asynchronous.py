@@ -240,7 +240,9 @@ def test_a_failure_keeps_what_came_before_it() -> None:
     run(body())
 
 
-def test_a_lost_part_is_an_error_and_cancels_the_request() -> None:
+def test_a_lost_part_is_an_error_and_cancels_the_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("modserve.client.connection.GAP_S", 0.5)
+
     def lose(controller: Scripted, identity: bytes, word: say.Submit) -> None:
         controller.say(
             identity, deltas(word.request_id, 0, [7], "a"), deltas(word.request_id, 2, [9], "c")
@@ -256,7 +258,9 @@ def test_a_lost_part_is_an_error_and_cancels_the_request() -> None:
     run(body())
 
 
-def test_an_end_that_comes_too_early_is_an_error() -> None:
+def test_an_end_that_comes_too_early_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("modserve.client.connection.GAP_S", 0.5)
+
     def lose(controller: Scripted, identity: bytes, word: say.Submit) -> None:
         controller.say(identity, deltas(word.request_id, 0, [7], "a"), ended(word.request_id, 2))
 

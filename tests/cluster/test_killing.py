@@ -93,6 +93,9 @@ def test_sixty_four_requests_outlive_a_worker_of_each_stage(
                     await asyncio.to_thread(cluster.workers[victim].kill)
                 assert flight.open
                 assert [one.token_ids for one in await flight.answers()] == expected
+            for stage in SPLIT:  # whoever gets this cluster next finds it whole
+                await gone(cluster, client, f"{stage}-0")
+                await asyncio.to_thread(cluster.add, stage)
 
     run(body())
 

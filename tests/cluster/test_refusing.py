@@ -10,6 +10,7 @@ from shutil import copytree
 from typing import Any
 
 import pytest
+import zmq
 
 from modserve.client import AsyncClient, BadInput, ModserveError, Refused, RequestFailed
 from modserve.transport import codec
@@ -19,6 +20,7 @@ from modserve.transport.channels import Dealer
 from .asking import answer, answers, mixed_asks, png, run, text_asks
 from .cluster import ENCODE_TEXT, SPLIT, TEXT, Cluster, until
 from .conftest import Clusters
+from .crowds import Crowd, crowd, undisturbed
 from .references import Ask, Reference, user
 
 pytestmark = pytest.mark.slow
@@ -243,3 +245,40 @@ def test_a_model_folder_that_is_half_written_ends_the_worker_with_one_sentence(
     assert "\n" not in told["reason"]
     assert process.ended() == 1
     assert "Traceback" not in process.log
+
+
+def test_an_answer_that_is_over_does_not_go_on_and_harms_nobody(
+    clusters: Clusters, reference_of: Callable[[str], Reference]
+) -> None:
+    """Whoever says that its own stop token was emitted already gets one sentence."""
+    reference = reference_of("llava")
+    cluster = clusters.get(reference.folder, TEXT)
+    asks = crowd(images=False)
+    ended: list[say.Ended] = []
+
+    def hear(frames: list[zmq.Frame]) -> None:
+        word = codec.to_client(frames[0].bytes)
+        if isinstance(word, say.Ended):
+            ended.append(word)
+
+    async def over() -> bool:
+        return bool(ended)
+
+    async def body() -> None:
+        async with cluster.client() as client:
+            expected = await undisturbed(client, asks, reference)
+            async with Crowd(client, asks, reference) as flight:
+                await flight.streaming()
+                dealer = Dealer(cluster.endpoint, hear)
+                sampling = say.Sampling(max_tokens=8, stop_token_ids=(5,))
+                word = say.Submit("over", sampling, token_ids=(1, 2, 3), emitted=(4, 5))
+                dealer.send(codec.encode(word))
+                await until(over, "the end of that request")
+                answers = await flight.answers()
+                dealer.close()
+            assert [one.token_ids for one in answers] == expected
+            assert {one.timing.runs for one in answers if one.timing} == {1}
+        assert ended[0].finish_reason == "error"
+        assert "an answer that ended" in (ended[0].error or "")
+
+    run(body())

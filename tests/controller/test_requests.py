@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import orjson
 
 from modserve.transport import codec
@@ -175,3 +176,36 @@ async def test_status_counts_what_happened() -> None:
         assert status["requests"]["open"] == 0
         assert [one["name"] for one in status["workers"]] == ["text-0"]
         assert status["workers"][0]["kv_blocks_booked"] == 0
+
+
+@conversation
+async def test_what_was_lost_with_a_connection_is_made_again() -> None:
+    """The second of three steps never came; then its worker said hello again."""
+    async with controller() as scene:
+        worker, client = scene.worker("text"), scene.client()
+        await worker.join()
+        client.submit("a", max_tokens=8)
+        task = await worker.hear(say.Prefill)
+        worker.step(task, 1)
+        worker.step(task, 3)
+        await client.hear(say.Deltas, 2)
+        worker.say(msgspec.structs.replace(worker.hello, name="text-0"))
+        await worker.hear(say.Welcome, 2)
+        worker.say(worker.ready())
+        again = await worker.hear(say.Prefill, 2)
+        assert again.token_ids == (*task.token_ids, 7), "behind the first, which is known"
+
+
+@conversation
+async def test_an_id_that_was_cancelled_in_preparation_may_be_used_again() -> None:
+    async with controller() as scene:
+        worker, client = scene.worker("text"), scene.client()
+        await worker.join()
+        client.submit("a", "Hello " * 2000, max_tokens=4)
+        client.say(say.Cancel("a"))
+        client.submit("a", "Hello", max_tokens=4)
+        assert (await client.hear(say.Refused)).code == "cancelled"
+        task = await worker.hear(say.Prefill)
+        assert len(task.token_ids) < 100
+        worker.step(task, 1, finish="stop")
+        assert (await client.hear(say.Ended)).finish_reason == "stop"

@@ -9,7 +9,7 @@ import pytest
 
 from modserve.transport import messages as say
 
-from .scripted import PICTURE, Client, Scene, Worker, controller, conversation
+from .scripted import PICTURE, Client, Scene, Worker, controller, conversation, handle
 
 
 def held(task: say.Prefill, emitted: int, token: int = 7, finish: str = "") -> say.Held:
@@ -225,3 +225,47 @@ async def test_a_run_that_steps_on_before_its_worker_is_ready_again_is_not_relea
         asks_again(client, "a", 7, max_tokens=8)
         assert (await client.hear(say.Ended)).usage.completion_tokens == 4
         assert worker.heard(say.Prefill) == 1
+
+
+async def encoded(scene: Scene) -> tuple[Worker, Client, say.Stored]:
+    """A request whose image is ready; no text worker is there yet."""
+    encoder, client = scene.worker("encode"), scene.client()
+    welcome = await encoder.join()
+    client.submit("a", "What is this?", PICTURE, max_tokens=8)
+    task = await encoder.hear(say.Encode)
+    stored = say.Stored(task.key, task.run, handle(welcome.name))
+    encoder.say(say.EncodeDone(task.key, task.run, stored.handle))
+    return encoder, client, stored
+
+
+async def returns_storing(encoder: Worker, *stored: say.Stored) -> None:
+    encoder.say(say.Beat())
+    await encoder.hear(say.Unknown)
+    welcomes = encoder.heard(say.Welcome)
+    encoder.say(msgspec.structs.replace(encoder.hello, name="encode-0"))
+    await encoder.hear(say.Welcome, welcomes + 1)
+    encoder.say(msgspec.structs.replace(encoder.ready(), stored=stored))
+
+
+@conversation
+async def test_an_embedding_is_used_where_it_is(tmp_path: Path) -> None:
+    async with controller(journal=tmp_path) as scene:
+        encoder, _, stored = await encoded(scene)
+        await scene.succeed()
+        await returns_storing(encoder, stored)
+        worker = scene.worker("text")
+        await worker.join()
+        supply = await worker.hear(say.Supply)
+        assert supply.handle == stored.handle
+        assert encoder.heard(say.Encode) == 1
+
+
+@conversation
+async def test_an_embedding_that_nobody_needs_is_forgotten(tmp_path: Path) -> None:
+    async with controller(journal=tmp_path) as scene:
+        encoder, _, stored = await encoded(scene)
+        await scene.succeed()
+        other = msgspec.structs.replace(stored, key="other")
+        await returns_storing(encoder, stored, other)
+        assert (await encoder.hear(say.Forget)).key == "other"
+        assert encoder.heard(say.Encode) == 1

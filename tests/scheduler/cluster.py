@@ -104,8 +104,10 @@ class Cluster:
                 self.stale += self.choices(name, worker)
                 continue
             worker.encoding.clear()
-            worker.stored.clear()
             worker.supplies.clear()
+            needed = {item.key for request in lost.values() for item in request.media}
+            worker.stored = {key: run for key, run in worker.stored.items() if key in needed}
+            stores = tuple(on.Store(key, 1, run) for key, run in worker.stored.items())
             runs = {one.request: one for one in worker.runs.values() if one.decoding}
             worker.runs = {one: run for one, run in runs.items() if one in lost}
             holds = []
@@ -113,7 +115,14 @@ class Cluster:
                 request = lost.pop(one)
                 request.emitted = run.emitted
                 holds.append(on.Hold(request, run.run))
-            self.join(replace(worker.joined, holds=tuple(holds)), worker)
+            wanting = [
+                name
+                for name, request in lost.items()
+                if any(item.key in worker.stored for item in request.media)
+            ]
+            arrivals = tuple(lost.pop(name) for name in wanting)
+            told = replace(worker.joined, holds=tuple(holds), stores=stores, arrivals=arrivals)
+            self.join(told, worker)
             self.step()
             self.settle()
         for request in lost.values():

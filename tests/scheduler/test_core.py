@@ -314,3 +314,45 @@ def test_a_run_of_a_request_that_goes_on_elsewhere_is_released(make: Make) -> No
     core(joined("t", "text"), on.Arrived(request("a")))
     commands = core(holding("u", "text", on.Hold(request("a"), 77)))
     assert commands == [Release("u", "a", 77)]
+
+
+def storing(name: str, *stores: on.Store, arrivals: tuple[Request, ...] = ()) -> on.Joined:
+    return on.Joined(name, 1, ROLES["encode"], 0, 100, 0, (), stores, arrivals)
+
+
+def test_what_a_replica_stores_already_is_not_encoded_again(make: Make) -> None:
+    core = make()
+    core(joined("t", "text"))
+    one = request("a", "x", "y")
+    commands = core(storing("e", on.Store("x", 2, 77), on.Store("z", 2, 78), arrivals=(one,)))
+    (encode,) = [command for command in commands if isinstance(command, Encode)]
+    assert encode.key == "y"
+    assert Forget("e", "z", 78) in commands
+    assert Supply("t", "a", one.run, 0, "x") in commands
+
+
+def test_of_two_that_store_the_same_one_forgets_it(make: Make) -> None:
+    core = make()
+    core(storing("e", on.Store("x", 2, 77), arrivals=(request("a", "x"),)))
+    assert core(storing("f", on.Store("x", 2, 78))) == [Forget("f", "x", 78)]
+
+
+def test_what_ended_unheard_needs_no_room(make: Make) -> None:
+    core = make()
+    one = request("a", prompt=8, answer=4)
+    one.emitted = 2
+    commands = core(
+        holding("t", "text", on.Hold(one, 77, over=True), blocks=1),
+        on.Finished("a", "t", 77, 2, "stop"),
+    )
+    release, end = commands
+    assert release == Release("t", "a", 77)
+    assert isinstance(end, End)
+    assert end.request.phase is Phase.DONE
+
+
+def test_what_was_accepted_once_is_not_refused(make: Make) -> None:
+    core = make()
+    core(joined("t", "text", blocks=1))
+    assert core(on.Arrived(request("a"), accepted=True)) == []
+    assert core.core.requests["a"].phase is Phase.QUEUED, "it waits for a larger worker"

@@ -184,3 +184,13 @@ def test_who_is_shut_out_while_connected_is_neither_heard_nor_told(tmp_path: Pat
             assert answers == [b"yes"]
 
     asyncio.run(run())
+
+
+def test_a_key_that_is_replaced_in_place_counts_at_once(tmp_path: Path) -> None:
+    old, new = (PeerKeys.read(make(tmp_path, name)) for name in ("alice", "new"))
+    gate = Gate(tmp_path)
+    (tmp_path / "allowed" / "new").unlink()
+    (tmp_path / "allowed" / "alice").write_text(new.public)
+    gate.refresh()
+    assert gate.allows(new.public.encode())
+    assert not gate.allows(old.public.encode())

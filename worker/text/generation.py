@@ -30,6 +30,10 @@ from .step import Piece, lay_out
 from .text_work import Progress, StepResult, TextStats, TextTask
 
 
+class AlreadyOver(ValueError):
+    """The tokens that were emitted before end the answer: nothing can follow them."""
+
+
 class TextStage:
     def __init__(
         self,
@@ -99,7 +103,7 @@ class TextStage:
                 f"{request_id}: expected KV of {len(sequence.tokens) - 1} tokens before decoding, "
                 f"got {sequence.computed}"
             )
-        sequence.emission = Emission(self.tokenizer, task.sampling, self.eos_ids, emitted)
+        sequence.emission = self._emission(task, emitted)
         sequence.row = _row(task, emitted)
         sequence.doing = Doing.DECODING
 
@@ -146,7 +150,7 @@ class TextStage:
         sequence = Sequence(
             task=task,
             doing=doing,
-            emission=Emission(self.tokenizer, task.sampling, self.eos_ids, task.emitted),
+            emission=self._emission(task, task.emitted),
             row=_row(task, task.emitted),
             tokens=list(task.token_ids),
             missing=set(task.images),
@@ -154,6 +158,15 @@ class TextStage:
         )
         self.pool.open(task.request_id, len(task.token_ids), task.longest)
         self.sequences[task.request_id] = sequence
+
+    def _emission(self, task: TextTask, emitted: Rows[int]) -> Emission:
+        emission = Emission(self.tokenizer, task.sampling, self.eos_ids, emitted)
+        if emission.finish_reason is not None:
+            reason = emission.finish_reason
+            raise AlreadyOver(
+                f"expected tokens to go on behind, got an answer that ended: {reason}"
+            )
+        return emission
 
     def _make_room(self) -> list[str]:
         """A slot for the next token of every decode; the youngest make way where blocks lack."""
