@@ -154,8 +154,7 @@ class Controller:
     def _look_after(self, session: Session, ping: bytes) -> None:
         """A client that vanished, or stopped reading for too long, loses its requests."""
         now, limit = self._office.now(), self._office.options.limits.stalled_s
-        if not session.away:
-            self._office.clients.catch_up(session)
+        self._office.clients.catch_up(session)
         if not session.open and not session.backlog:
             self._office.clients.end(session)  # it gets another with its next request
             return

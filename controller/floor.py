@@ -154,8 +154,8 @@ class Floor:
     def _join(self, member: Member, word: say.Ready) -> None:
         if self._office.crew.named(member.name) is not member:
             return  # it has left since
-        taken = {one: self._returning.take(one) for one in word.held}
-        stores, arrivals = self._returning.find(word.stored)
+        taken = [(one, self._returning.take(one)) for one in word.held]
+        arrivals = self._returning.needing({one.key for one in word.stored})
         for one in word.stored:
             if one.key not in self._office.core.images.embeddings:
                 self._office.handles[one.key] = (one.run, one.handle)
@@ -167,18 +167,14 @@ class Floor:
                 word.kv_blocks,
                 word.store_bytes,
                 word.staging_bytes,
-                tuple(hold for hold in taken.values() if hold is not None),
-                stores,
+                tuple(hold for _, hold in taken if hold is not None),
+                tuple(on.Store(s.key, s.handle.parts[0].shape[0], s.run) for s in word.stored),
                 arrivals,
             )
         )
-        counted = {store.key for store in stores}
-        for one in word.stored:
-            if one.key not in counted:
-                self._forget(member, one)
         if member.standing is Standing.LEAVING:  # it has said so meanwhile
             self._office.pump(on.DrainAsked(member.name))
-        for held, hold in taken.items():
+        for held, hold in taken:
             if hold is None:
                 self.tell(member, say.Release(held.request_id, held.run))
             elif held.finish:
@@ -186,11 +182,6 @@ class Floor:
                 self._office.pump(
                     on.Finished(held.request_id, member.name, held.run, emitted, held.finish)
                 )
-
-    def _forget(self, member: Member, one: say.Stored) -> None:
-        if self._office.handles.get(one.key) == (one.run, one.handle):
-            del self._office.handles[one.key]
-        self.tell(member, say.Forget(one.key, one.run))
 
     def _mismatch(self, word: say.Ready) -> str | None:
         office = self._office

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Set
 
 from ..scheduler import events as on
 from ..scheduler.request import Request
@@ -86,21 +86,16 @@ class Returning:
         """Once all workers are back, or were waited for; `back` or `tick` comes after this."""
         self._joining.append(join)
 
-    def find(
-        self, stored: Sequence[say.Stored]
-    ) -> tuple[tuple[on.Store, ...], tuple[Request, ...]]:
-        """Which embeddings are needed, and the requests that need them: these begin with it."""
-        rows = {item.key: item.rows for one in self._tickets.values() for item in one.request.media}
-        stores = tuple(on.Store(s.key, rows[s.key], s.run) for s in stored if s.key in rows)
-        keys = {store.key for store in stores}
-        needing = [
+    def needing(self, keys: Set[str]) -> tuple[Request, ...]:
+        """The requests that need one of these embeddings: they begin with it."""
+        names = [
             name
             for name, one in self._tickets.items()
             if any(item.key in keys for item in one.request.media)
         ]
-        for name in needing:
+        for name in names:
             self._asked.pop(name, None)
-        return stores, tuple(self._tickets.pop(name).request for name in needing)
+        return tuple(self._tickets.pop(name).request for name in names)
 
     def tick(self) -> None:
         if self._tickets or self._workers or self._joining:

@@ -19,14 +19,18 @@ def held(task: say.Prefill, emitted: int, token: int = 7, finish: str = "") -> s
     return say.Held(task.request_id, task.run, task.client, (), news, finish)
 
 
-async def returns(worker: Worker, *holds: say.Held) -> None:
+async def says_hello_again(worker: Worker) -> None:
     """As a worker does that meets a controller it does not know."""
     worker.say(say.Beat())
     await worker.hear(say.Unknown)
-    welcomes = worker.heard(say.Welcome)
-    worker.say(msgspec.structs.replace(worker.hello, name="text-0"))
+    welcomes, name = worker.heard(say.Welcome), (await worker.hear(say.Welcome)).name
+    worker.say(msgspec.structs.replace(worker.hello, name=name))
     await worker.hear(say.Welcome, welcomes + 1)
-    worker.say(worker.ready(100, *holds))
+
+
+async def returns(worker: Worker, *holds: say.Held, stored: tuple[say.Stored, ...] = ()) -> None:
+    await says_hello_again(worker)
+    worker.say(msgspec.structs.replace(worker.ready(100, *holds), stored=stored))
 
 
 def asks_again(client: Client, request_id: str, *emitted: int, **sampling: int) -> None:
@@ -215,10 +219,7 @@ async def test_a_run_that_steps_on_before_its_worker_is_ready_again_is_not_relea
     async with controller(journal=tmp_path) as scene:
         worker, client, task = await begun(scene)
         await scene.succeed()
-        worker.say(say.Beat())
-        await worker.hear(say.Unknown)
-        worker.say(msgspec.structs.replace(worker.hello, name="text-0"))
-        await worker.hear(say.Welcome, 2)
+        await says_hello_again(worker)
         worker.step(task, 3)
         worker.say(worker.ready(100, held(task, 3)))
         worker.step(task, 4, finish="stop")
@@ -238,21 +239,12 @@ async def encoded(scene: Scene) -> tuple[Worker, Client, say.Stored]:
     return encoder, client, stored
 
 
-async def returns_storing(encoder: Worker, *stored: say.Stored) -> None:
-    encoder.say(say.Beat())
-    await encoder.hear(say.Unknown)
-    welcomes = encoder.heard(say.Welcome)
-    encoder.say(msgspec.structs.replace(encoder.hello, name="encode-0"))
-    await encoder.hear(say.Welcome, welcomes + 1)
-    encoder.say(msgspec.structs.replace(encoder.ready(), stored=stored))
-
-
 @conversation
 async def test_an_embedding_is_used_where_it_is(tmp_path: Path) -> None:
     async with controller(journal=tmp_path) as scene:
         encoder, _, stored = await encoded(scene)
         await scene.succeed()
-        await returns_storing(encoder, stored)
+        await returns(encoder, stored=(stored,))
         worker = scene.worker("text")
         await worker.join()
         supply = await worker.hear(say.Supply)
@@ -266,6 +258,6 @@ async def test_an_embedding_that_nobody_needs_is_forgotten(tmp_path: Path) -> No
         encoder, _, stored = await encoded(scene)
         await scene.succeed()
         other = msgspec.structs.replace(stored, key="other")
-        await returns_storing(encoder, stored, other)
+        await returns(encoder, stored=(stored, other))
         assert (await encoder.hear(say.Forget)).key == "other"
         assert encoder.heard(say.Encode) == 1
