@@ -1,6 +1,6 @@
 """Random faults under a mixed load: does every request come to its one right end?
 
-    python bench/chaos.py [--minutes 1] [--seed 0] [--users 14] [--json FILE]
+    python bench/chaos.py [--minutes 1] [--seed 0] [--users 14] [--json FILE] [--keep FOLDER]
 
 Users send texts and images, one after another each; a quarter of them leave their stream halfway.
 Meanwhile workers and the controller are killed, frozen, drained, removed and told to end, one fault
@@ -12,7 +12,10 @@ tests' nursery. What every request should answer is asked before the first fault
     differing  other tokens than undisturbed
 
 Recovery is told per fault: the longest that a stream which was open then waited for its next token,
-or for its end. Ends with 1 if anything was lost, doubled or differing, or is still held at the end.
+or for its end; once over the faults that struck alone, from which the system recovered before the
+next one and after the last, and once over all. What waits longer than 10 s is told at once, with
+the cluster's state. Ends with 1 if anything was lost, doubled or differing, or is still held at the
+end.
 """
 
 from __future__ import annotations
@@ -26,13 +29,14 @@ import re
 import signal
 import statistics
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
+from math import nan
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
@@ -56,6 +60,7 @@ PAUSE_S = 1.0  # the most between two faults
 LEFT_SHARE = 0.25  # of the requests
 FROZEN_S = (0.3, 1.0, 4.0)  # a worker counts as lost after 2.5 s
 SETTLE_S = 20.0
+LONG_S = 10.0  # of waiting, which is told at once
 ENDED = re.compile(r"(\S+) (?:done|failed|cancelled) after ")
 
 Fault = Callable[[str], Coroutine[Any, Any, None]]
@@ -69,7 +74,8 @@ class Counts:
     differing: int = 0
     doubled: int = 0
     faults: Counter[str] = field(default_factory=Counter)
-    recovery_s: dict[str, list[float]] = field(default_factory=dict)  # by kind of fault
+    alone_s: dict[str, list[float]] = field(default_factory=dict)  # recovery, by kind of fault
+    mixed_s: dict[str, list[float]] = field(default_factory=dict)  # where others struck meanwhile
 
     @property
     def clean(self) -> bool:
@@ -83,6 +89,8 @@ class Outage:
     kind: str
     began: float
     waiting: set[int]
+    alone: bool = True
+    told: bool = False  # that it is long
 
 
 class Users:
@@ -97,7 +105,7 @@ class Users:
     ) -> None:
         self._client, self._asks, self._expected = client, asks, expected
         self._reference, self._counts, self._end = reference, counts, end
-        self._open: set[int] = set()
+        self._open: dict[int, str] = {}  # streams, and their requests
         self._outages: list[Outage] = []
         self._streams = 0
 
@@ -109,10 +117,10 @@ class Users:
     async def _ask(self, index: int, rng: random.Random) -> None:
         leaves = rng.randrange(1, TOKENS) if rng.random() < LEFT_SHARE else TOKENS + 1
         number, self._streams = self._streams, self._streams + 1
-        self._open.add(number)
         got: list[int] = []
         try:
             async with stream(self._client, self._asks[index], self._reference) as chunks:
+                self._open[number] = chunks.request_id
                 async for chunk in chunks:
                     got += chunk.token_ids
                     self._moved(number)
@@ -122,7 +130,7 @@ class Users:
         except ModserveError as error:
             self._counts.lost.append(str(error))
         finally:
-            self._open.discard(number)
+            self._open.pop(number, None)
             self._moved(number)
 
     def _count(self, got: list[int], expected: tuple[int, ...], *, left: bool) -> None:
@@ -135,16 +143,33 @@ class Users:
 
     def struck(self, kind: str) -> None:
         self._counts.faults[kind] += 1
+        for outage in self._outages:
+            outage.alone = False
         if self._open:
-            self._outages.append(Outage(kind, time.monotonic(), set(self._open)))
+            outage = Outage(kind, time.monotonic(), set(self._open), alone=not self._outages)
+            self._outages.append(outage)
 
     def _moved(self, number: int) -> None:
         for outage in self._outages:
             outage.waiting.discard(number)
             if not outage.waiting:
                 took = time.monotonic() - outage.began
-                self._counts.recovery_s.setdefault(outage.kind, []).append(took)
+                kept = self._counts.alone_s if outage.alone else self._counts.mixed_s
+                kept.setdefault(outage.kind, []).append(took)
         self._outages = [outage for outage in self._outages if outage.waiting]
+
+    async def watch(self) -> None:
+        """Tell what waits for long, once each."""
+        while True:
+            await asyncio.sleep(1.0)
+            long = time.monotonic() - LONG_S
+            for outage in [one for one in self._outages if one.began < long and not one.told]:
+                outage.told = True
+                requests = sorted(self._open[one] for one in outage.waiting if one in self._open)
+                clock = time.strftime("%H:%M:%S")
+                print(f"{clock} {LONG_S:g} s after {outage.kind}: {requests}", file=sys.stderr)
+                with suppress(ModserveError):
+                    print(json.dumps(await self._client.status()), file=sys.stderr)
 
 
 class Faults:
@@ -237,9 +262,14 @@ async def run(
         users = Users(client, asks, expected, reference, counts, end)
         faults = Faults(cluster, client, users, random.Random(f"{options.seed} faults"))
         async with asyncio.TaskGroup() as group:
-            for number in range(options.users):
+            watching = group.create_task(users.watch())
+            asking = [
                 group.create_task(users.one(random.Random(f"{options.seed} {number}")))
+                for number in range(options.users)
+            ]
             group.create_task(faults.until(end))
+            await asyncio.gather(*asking)
+            watching.cancel()
         with suppress(AssertionError):  # what is still held is told
             await settled(client, SETTLE_S)
         left = held(await client.status())
@@ -277,11 +307,15 @@ def show(counts: Counts, found: Mapping[str, Any], console: Console) -> None:
     console.print(told)
     for reason, times in Counter(counts.lost).most_common(5):
         console.print(f"  lost, {times} times: {reason}", markup=False)
-    recovery = Table("fault", "times", "recovery p50", "p99", "longest")
-    for kind, times in sorted(counts.faults.items()):
-        took = counts.recovery_s.get(kind, [])
-        cells = [f"{value:.2f} s" for value in spread(took)] if took else ["", "", ""]
-        recovery.add_row(kind, str(times), *cells)
+    recovery = Table("fault", "times", "alone", "recovery p50", "p99", "all p50", "p99", "longest")
+    rows = {kind: [kind] for kind in sorted(counts.faults)}
+    rows["any"] = list(rows)
+    for name, kinds in rows.items():
+        times = sum(counts.faults[kind] for kind in kinds)
+        alone = [value for kind in kinds for value in counts.alone_s.get(kind, [])]
+        mixed = [value for kind in kinds for value in counts.mixed_s.get(kind, [])]
+        cells = [*spread(alone)[:2], *spread(alone + mixed)]
+        recovery.add_row(name, str(times), str(len(alone)), *(f"{value:.2f} s" for value in cells))
     console.print(recovery)
     grown = Table("process", "MB before", "after", "descriptors", "after", "threads", "after")
     for kind, before in found["before"].items():
@@ -293,7 +327,9 @@ def show(counts: Counts, found: Mapping[str, Any], console: Console) -> None:
 
 
 def spread(values: Sequence[float]) -> tuple[float, float, float]:
-    """Median, 99th percentile and longest."""
+    """Median, 99th percentile and longest; nan where there is none."""
+    if not values:
+        return (nan, nan, nan)
     cuts = statistics.quantiles(values, n=100, method="inclusive") if len(values) > 1 else []
     return statistics.median(values), cuts[98] if cuts else values[0], max(values)
 
@@ -304,11 +340,14 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--users", type=int, default=14)
     parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="for the logs")
     options = parser.parse_args()
     torch.set_num_threads(1)
     counts = Counts()
-    with tempfile.TemporaryDirectory(prefix="modserve-chaos-") as home:
-        os.environ["XDG_STATE_HOME"] = home
+    with ExitStack() as stack:
+        home = options.keep or stack.enter_context(TemporaryDirectory(prefix="modserve-chaos-"))
+        Path(home).mkdir(parents=True, exist_ok=True)
+        os.environ["XDG_STATE_HOME"] = str(home)
         reference = Reference(make_llava_onevision(Path(home) / "model", seed=1))
         nursery = Nursery(Path(home))
         try:

@@ -217,6 +217,8 @@ class Dealer(_Socket):
             self._context.term()
             raise BadAddress(f"cannot connect to {endpoint}: {error.strerror or error}") from error
         self._listen()
+        if self._monitor is not None:  # its descriptor tells of nothing before a first reading
+            self._loop.call_soon(self._look_at_monitor)
 
     def send(self, *frames: Any) -> Sent:
         return self._send(frames)

@@ -55,6 +55,33 @@ def test_a_peer_that_vanished_is_noticed_at_the_next_send() -> None:
     asyncio.run(run())
 
 
+def test_every_connection_made_anew_is_told() -> None:
+    async def run() -> None:
+        heard: list[bytes] = []
+        told: list[int] = []
+
+        def bind(endpoint: str) -> Router:
+            return Router(
+                endpoint, lambda _, frames: heard.append(frames[0].bytes), max_frame_bytes=1 << 20
+            )
+
+        router = bind("tcp://127.0.0.1:0")
+        endpoint = router.endpoint
+        dealer = Dealer(endpoint, lambda frames: None, reconnected=lambda: told.append(len(told)))
+        dealer.send(b"first")
+        await until(lambda: heard == [b"first"])
+        assert told == []
+        while len(told) < 3:
+            before = len(told)
+            router.close(0.0)
+            router = bind(endpoint)
+            await until(lambda: len(told) > before)  # noqa: B023 - it is over by the next round
+        dealer.close()
+        router.close()
+
+    asyncio.run(run())
+
+
 def test_a_reader_that_stopped_fills_its_queue_and_no_other() -> None:
     async def run() -> None:
         seen: list[bytes] = []
