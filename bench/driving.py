@@ -40,6 +40,7 @@ def stages(
         staging_bytes=0,
         step_tokens=STEP_TOKENS,
         step_image_tokens=STEP_IMAGE_TOKENS,
+        prefix_bytes=0,  # what is measured is computed
     )
     where = device or torch.device("cpu")
     return assemble(part, frozenset(Stage), where, lambda done, total: None)

@@ -79,6 +79,24 @@ def start_controller(
             help="Refuse requests while they cannot be written down, rather than serve them.",
         ),
     ] = False,
+    prefix_cache: Annotated[
+        int | None,
+        typer.Option(
+            metavar="MB",
+            min=0,
+            help="Memory of each text worker that the KV of ended requests may keep for prompts "
+            "that begin the same; all KV memory that is free by default, 0 for none.",
+        ),
+    ] = None,
+    image_cache: Annotated[
+        int | None,
+        typer.Option(
+            metavar="MB",
+            min=0,
+            help="Memory of each encode worker for embeddings of images that may come again; "
+            "all of its store that is free by default, 0 for none.",
+        ),
+    ] = None,
     json: Annotated[
         bool, typer.Option("--json", help="Print the ready line as a JSON object.")
     ] = False,
@@ -88,7 +106,7 @@ def start_controller(
     Prints `ready ADDRESS` when it listens; add workers then. The log goes to stderr.
     """
     from ..controller.main import serve  # takes a moment to import
-    from ..controller.options import ControllerOptions
+    from ..controller.options import ControllerOptions, Parts
 
     folder = model_folder(model)
     if strict_journal and not journal:
@@ -101,9 +119,14 @@ def start_controller(
             keys=keys,
             journal=journal,
             strict_journal=strict_journal,
+            parts=Parts(prefix_bytes=_bytes(prefix_cache), image_cache_bytes=_bytes(image_cache)),
             json=json,
         )
     )
+
+
+def _bytes(megabytes: int | None) -> int | None:
+    return None if megabytes is None else megabytes * 2**20
 
 
 def stop(

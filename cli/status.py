@@ -117,12 +117,25 @@ def _totals(report: Mapping[str, Any]) -> Table:
     table.add_row("requests", f"open {requests['open']}" + (f" ({phases})" if phases else ""))
     table.add_row("", "  ".join(f"{end} {requests[end]}" for end in ends))
     table.add_row("queues", "  ".join(f"{name} {length}" for name, length in queues.items()))
+    table.add_row("caches", _caches(report))
     table.add_row(
         "rates",
         f"{rates['requests_per_s']:.2f} requests/s  {rates['tokens_per_s']:.0f} tokens/s  "
         f"{rates['image_tokens_per_s']:.0f} image tokens/s",
     )
     return table
+
+
+def _caches(report: Mapping[str, Any]) -> str:
+    asked, found = (
+        sum(worker[what] for worker in report["workers"])
+        for what in ("prefix_tokens", "prefix_hit_tokens")
+    )
+    images = report["image_cache"]
+    return (
+        f"{found} of {asked} prompt tokens found  "
+        f"{images['found']} of {images['asked']} images found"
+    )
 
 
 def _plain(first: str) -> Table:

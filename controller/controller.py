@@ -237,6 +237,7 @@ def terms_for(facts: ModelFacts, options: ControllerOptions, *, dtype_bytes: int
         block_size=options.parts.block_size,
         row_bytes=row,
         staging_row_bytes=row + facts.cross_bytes_per_row(dtype_bytes),
+        cache_bytes=options.parts.image_cache_bytes,
         cross_attention=facts.cross_layers > 0,
         late_s=options.late_s,
         lost_s=options.lost_s,

@@ -88,6 +88,7 @@ class Drafting:
                     one.image,
                     images[one.image].rows,
                     images[one.image].tiles,
+                    images[one.image].key,
                 )
                 for one in prepared.spans
             ),

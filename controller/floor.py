@@ -118,6 +118,7 @@ class Floor:
             staging_bytes=parts.staging_bytes,
             step_tokens=parts.step_tokens,
             step_image_tokens=parts.step_image_tokens,
+            prefix_bytes=parts.prefix_bytes,
         )
 
     def _share_threads(self, host: str) -> None:

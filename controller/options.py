@@ -35,6 +35,8 @@ class Parts:
     staging_bytes: int = 512 * 2**20
     step_tokens: int = 512
     step_image_tokens: int = 8192
+    prefix_bytes: int | None = None  # of KV for the prefix cache; None: all that is free
+    image_cache_bytes: int | None = None  # of a store, for embeddings nobody needs; None: all
     beat_s: float = 0.25
     rejoin_s: float = 60.0
 

@@ -136,6 +136,7 @@ class Core:
         replica = self.replicas.get(event.replica)
         if replica is not None:
             replica.draining = True
+            self._out += self.images.empty_cache(replica)
             self._empty_if_stranded(replica)
             self._stop_if_drained(replica)
             self._dispatch()

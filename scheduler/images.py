@@ -4,12 +4,14 @@ Store room is booked for ALL images of a request at once, strictly in order of d
 request without its whole set booked holds nothing: otherwise a store fills with the first halves
 of several requests and none can end. Requests in flight with the same image share one embedding.
 An embedding that lost its last consumer is an orphan until `sweep`, so that a request that starts
-over finds what is still there.
+over finds what is still there. From then on it is cached: its room is given up as soon as a booking
+needs it, the one that was not asked for longest first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
+from typing import NamedTuple
 
 from .commands import Command, Encode, Forget
 from .media import Embedding, ItemPhase
@@ -20,6 +22,11 @@ from .stage import Stage
 from .terms import Terms
 
 Choose = Callable[[Iterable[Replica]], Replica | None]
+
+
+class Booking(NamedTuple):
+    whole: bool  # the request has room for all of its images
+    commands: list[Command]  # to be carried out in either case
 
 
 class Images:
@@ -33,6 +40,8 @@ class Images:
         self.embeddings: dict[str, Embedding] = {}
         self.waiting = OrderedQueue()  # requests whose set of images is not booked
         self.orphans: set[str] = set()
+        self.asked = 0  # contents that requests needed, since the start
+        self.found = 0  # of them, those that were stored or under way
 
     def bytes_of(self, request: Request) -> int:
         """Store bytes that the whole set of `request` takes, each content once."""
@@ -52,8 +61,8 @@ class Images:
         self.waiting.remove(request.id)
         for item in request.media:
             embedding = self.embeddings.get(item.key)
-            if embedding is not None:
-                embedding.consumers.discard(request.id)
+            if embedding is not None and request.id in embedding.consumers:
+                embedding.consumers.remove(request.id)
                 if not embedding.consumers:
                     self.orphans.add(item.key)
 
@@ -67,8 +76,8 @@ class Images:
         while passed < len(self.waiting):
             request = requests[self.waiting.at(passed)]
             made = self._book(request)
-            if made is not None:
-                commands += made
+            commands += made.commands
+            if made.whole:
                 booked.append(request)
                 self.waiting.remove(request.id)
                 self._join(request, now)
@@ -86,29 +95,53 @@ class Images:
         )
         return self.bytes_of(request) > max(stores, default=0)
 
-    def _book(self, request: Request) -> list[Command] | None:
-        """Room for every content that is not in a store yet, or nothing at all."""
+    def _book(self, request: Request) -> Booking:
+        """Room for every content that is not in a store yet, or for none of them."""
         taken: list[Embedding] = []
-        commands: list[Command] = []
+        encodes: list[Command] = []
+        evicted: list[Command] = []
+        own = {item.key for item in request.media}
         for index, item in enumerate(request.media):
             if item.key in self.embeddings:
                 continue
-            replica = self._choose(self._with_room(item.rows * self.terms.row_bytes))
+            size = item.rows * self.terms.row_bytes
+            replica = self._choose(self._with_room(size, own))
             if replica is None:
                 for embedding in taken:
                     self._erase(embedding)
-                return None
+                return Booking(False, evicted)
+            evicted += self._make_room(replica, size, own)
             embedding = self._create(item.key, item.rows, item.work, replica)
             taken.append(embedding)
-            commands.append(Encode(replica.name, item.key, embedding.run, request.id, index))
-        return commands
+            encodes.append(Encode(replica.name, item.key, embedding.run, request.id, index))
+        self.asked += len(own)
+        self.found += len(own) - len(taken)
+        return Booking(True, [*evicted, *encodes])
 
-    def _with_room(self, size: int) -> Iterable[Replica]:
-        return (
-            one
-            for one in self._replicas.values()
-            if Stage.ENCODE in one.stages and one.takes_work and one.ledger.store_bytes.free >= size
-        )
+    def _with_room(self, size: int, own: Set[str]) -> Iterable[Replica]:
+        """Where it fits if all that is cached makes way, but for the request's own."""
+        for one in self._replicas.values():
+            if Stage.ENCODE in one.stages and one.takes_work:
+                kept = sum(one.cached[key] for key in own & one.cached.keys())
+                if one.ledger.store_bytes.free + one.cached_bytes - kept >= size:
+                    yield one
+
+    def _make_room(self, replica: Replica, size: int, own: Set[str]) -> list[Command]:
+        evicted: list[Command] = []
+        for key in [key for key in replica.cached if key not in own]:
+            if replica.ledger.store_bytes.free >= size:
+                break
+            evicted.append(self._evict(key))
+        return evicted
+
+    def _evict(self, key: str) -> Forget:
+        embedding = self.embeddings[key]
+        self._erase(embedding)
+        return Forget(embedding.replica, key, embedding.run)
+
+    def empty_cache(self, replica: Replica) -> list[Forget]:
+        """It leaves: nobody is to begin to need what it stores."""
+        return [self._evict(key) for key in list(replica.cached)]
 
     def _create(self, key: str, rows: int, work: int, replica: Replica) -> Embedding:
         self._runs += 1
@@ -135,6 +168,7 @@ class Images:
             embedding = self.embeddings[item.key]
             embedding.consumers.add(request.id)
             self.orphans.discard(item.key)
+            self._uncache(embedding)
             item.advance(ItemPhase.READY if embedding.ready else ItemPhase.ENCODING, now)
 
     def encoded(self, key: str, replica: str, run: int) -> Embedding | None:
@@ -154,8 +188,14 @@ class Images:
             replica.images.remove(embedding.key)
             replica.pending_image_tokens -= embedding.work
 
+    def _uncache(self, embedding: Embedding) -> None:
+        replica = self._replicas.get(embedding.replica)
+        if replica is not None:
+            replica.cached_bytes -= replica.cached.pop(embedding.key, 0)
+
     def _erase(self, embedding: Embedding) -> None:
         self._settle(embedding)
+        self._uncache(embedding)
         replica = self._replicas.get(embedding.replica)
         if replica is not None:
             replica.ledger.store_bytes.release(embedding.key)
@@ -163,12 +203,21 @@ class Images:
         self.orphans.discard(embedding.key)
 
     def sweep(self) -> list[Forget]:
-        """Drop every embedding that nobody needs."""
+        """What nobody needs is cached, where that is wanted, or dropped."""
         commands: list[Forget] = []
         for key in sorted(self.orphans):
             embedding = self.embeddings[key]
-            self._erase(embedding)
-            commands.append(Forget(embedding.replica, key, embedding.run))
+            replica = self._replicas[embedding.replica]
+            most = self.terms.cache_bytes
+            fits = most is None or embedding.bytes <= most
+            if not (embedding.ready and fits) or replica.draining:
+                commands.append(self._evict(key))
+                continue
+            replica.cached[key] = embedding.bytes
+            replica.cached_bytes += embedding.bytes
+            while most is not None and replica.cached_bytes > most:
+                commands.append(self._evict(next(iter(replica.cached))))
+        self.orphans.clear()
         return commands
 
     def discard(self, key: str) -> set[str]:

@@ -29,6 +29,9 @@ def _check_replicas(core: Core) -> None:
         assert replica.pending_tokens == sum(one.tokens for one in unprefilled), replica
         here = [one for one in core.images.embeddings.values() if one.replica == name]
         assert set(replica.ledger.store_bytes.owners) == {one.key for one in here}, replica
+        assert replica.cached == {one.key: one.bytes for one in here if not one.consumers}, replica
+        assert replica.cached_bytes == sum(replica.cached.values()), replica
+        assert not (replica.draining and replica.cached), replica
         assert replica.images == {one.key for one in here if not one.ready}, replica
         assert replica.pending_image_tokens == sum(one.work for one in here if not one.ready)
 
@@ -50,7 +53,7 @@ def _check_images(core: Core) -> None:
     for key, embedding in core.images.embeddings.items():
         assert embedding.replica in core.replicas, embedding
         assert embedding.consumers <= set(core.requests), embedding
-        assert embedding.consumers, embedding
+        assert embedding.consumers or embedding.ready, embedding
         for name in embedding.consumers:
             assert any(item.key == key for item in core.requests[name].media), embedding
     for request in core.requests.values():

@@ -24,6 +24,8 @@ class Replica:
     bound: set[str] = field(default_factory=set)  # requests that it prefills or decodes
     pending_image_tokens: int = 0
     pending_tokens: int = 0  # of bound requests that it has not prefilled yet
+    cached: dict[str, int] = field(default_factory=dict)  # embeddings that nobody needs now: bytes
+    cached_bytes: int = 0  # their sum; booked, and given up when room is needed
 
     @property
     def takes_work(self) -> bool:
@@ -32,4 +34,5 @@ class Replica:
     @property
     def idle(self) -> bool:
         """Nothing runs here and nobody needs what it stores."""
-        return not (self.images or self.bound or self.ledger.store_bytes.owners)
+        needed = self.ledger.store_bytes.booked - self.cached_bytes
+        return not (self.images or self.bound or needed)

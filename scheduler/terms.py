@@ -12,6 +12,7 @@ class Terms:
     block_size: int = 16  # tokens in a KV block
     row_bytes: int = 0  # one row of an embedding in an encode replica's store
     staging_row_bytes: int = 0  # one row as a text replica holds it once pulled
+    cache_bytes: int | None = None  # of a store, for embeddings that nobody needs; None: all of it
     cross_attention: bool = False  # then staging is held to the end, and all images bind at once
     late_s: float = 1.0  # silent this long: no new work
     lost_s: float = 2.5  # silent this long: gone

@@ -58,7 +58,7 @@ def _some_words() -> list[bytes]:
     turn = say.Turn("user", (say.ImagePart(0), say.TextPart("What is this?")))
     handle = say.TensorHandle("t", 2**60, 5, (say.Part((3, 4), "float32", 48),))
     delta = say.Delta("r", 1, (7, 8), "ab", (say.TokenLogprobs(-0.5, ((1, -2.0),)),))
-    span = say.Span(1, 9, 0, 9, 1)
+    span = say.Span(1, 9, 0, 9, 1, "key")
     words: list[object] = [
         say.Greet(say.PROTOCOL),
         say.Submit("r", sampling, (turn,), timeout_s=3.5, emitted=(1, 2)),

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-PROTOCOL = 4
+PROTOCOL = 5
 
 
 class Message(Struct, frozen=True, tag=True, forbid_unknown_fields=True):
@@ -292,6 +292,9 @@ class Beat(Message, frozen=True, omit_defaults=True):
     """A heartbeat, and how full the worker is."""
 
     kv_blocks_used: int = 0
+    kv_blocks_cached: int = 0  # of ended requests, in the prefix cache; free for others
+    prefix_tokens: int = 0  # since the start: of prompts that were looked up there
+    prefix_hit_tokens: int = 0  # of them, found
     store_bytes_used: int = 0
     staging_bytes_used: int = 0
     running: int = 0
@@ -437,6 +440,7 @@ class Welcome(Message, frozen=True):
     staging_bytes: int
     step_tokens: int  # budget of a text step
     step_image_tokens: int  # budget of an encode batch
+    prefix_bytes: int | None  # of KV that ended requests may leave for later ones; None: any
 
 
 class Encode(Message, frozen=True):
@@ -461,6 +465,7 @@ class Span(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     image: int
     rows: int
     tiles: int
+    key: str  # of the image's content and how it is cut
 
 
 class Prefill(Message, frozen=True):

@@ -177,6 +177,9 @@ class Agent:
         pulse, port = self._engine.pulse, self._port.stats()
         return say.Beat(
             kv_blocks_used=pulse.kv_blocks_used,
+            kv_blocks_cached=pulse.kv_blocks_cached,
+            prefix_tokens=pulse.prefix_tokens,
+            prefix_hit_tokens=pulse.prefix_hit_tokens,
             store_bytes_used=self._seeing.stored_bytes,
             staging_bytes_used=pulse.cross_bytes + self._pulling.held_bytes,
             running=pulse.running,

@@ -55,8 +55,7 @@ def assemble(
     facts = read_facts(folder)
     wanted = frozenset(str(stage) for stage in stages)
     loaded = load(folder, wanted, device=device, dtype=part.dtype, progress=progress)
-    decodes = Stage.DECODE in stages
-    text = _text_stage(loaded, folder, facts, part, decodes) if stages & TEXT else None
+    text = _text_stage(loaded, folder, facts, part, stages) if stages & TEXT else None
     encode = None
     if loaded.vision is not None:
         encode = EncodeStage(loaded.vision, part.step_image_tokens)
@@ -75,11 +74,12 @@ def assemble(
 
 
 def _text_stage(
-    loaded: Loaded, folder: Path, facts: ModelFacts, part: Welcome, decodes: bool
+    loaded: Loaded, folder: Path, facts: ModelFacts, part: Welcome, stages: frozenset[Stage]
 ) -> TextStage:
     assert loaded.text is not None
     assert loaded.lm_head is not None
     half = _text_half(loaded)
+    decodes, prefills = Stage.DECODE in stages, Stage.PREFILL in stages
     block_bytes = half.kv_shape.token_bytes(loaded.dtype) * part.block_size
     kv_bytes = part.kv_bytes or min(
         _free_share(loaded.device), FULL_CONTEXTS * facts.context * block_bytes // part.block_size
@@ -99,7 +99,13 @@ def _text_stage(
         eos_ids=facts.eos_ids,
         step_tokens=part.step_tokens,
         decodes=decodes,
+        cached_blocks=_cached_blocks(part, pool.tables.blocks, block_bytes) if prefills else 0,
     )
+
+
+def _cached_blocks(part: Welcome, blocks: int, block_bytes: int) -> int:
+    """Of the pool, for the prefix cache."""
+    return blocks if part.prefix_bytes is None else min(blocks, part.prefix_bytes // block_bytes)
 
 
 def _text_half(loaded: Loaded) -> TextHalf:
@@ -123,6 +129,7 @@ def _warm_up(stages: Stages) -> None:
     """The first request must not pay for what every first call pays."""
     if stages.text is not None:
         stages.text.warm_up()
+        stages.text.prefixes.clear()
     if stages.encode is not None and stages.vision is not None and stages.geometry is not None:
         for images in (1, 2):
             shape = stages.geometry.image(64, 64, images)

@@ -83,6 +83,9 @@ class Pulse:
     """A snapshot for heartbeats, replaced whole after every step."""
 
     kv_blocks_used: int = 0
+    kv_blocks_cached: int = 0
+    prefix_tokens: int = 0
+    prefix_hit_tokens: int = 0
     cross_bytes: int = 0
     running: int = 0
     waiting: int = 0
@@ -138,7 +141,7 @@ class Engine:
     def _break(self, reason: str) -> None:
         broken = [(name, run.task.run) for name, run in self._runs.items()]
         for name in list(self._runs):
-            self.drop(name)
+            self.drop(name, sound=False)
         self.report(Broken(broken, reason))
 
     def _take_calls(self, *, wait: bool) -> bool:
@@ -213,11 +216,14 @@ class Engine:
         stats = stage.stats() if stage is not None else None
         self.pulse = Pulse(
             kv_blocks_used=stats.blocks_used if stats else 0,
+            kv_blocks_cached=stats.blocks_cached if stats else 0,
+            prefix_tokens=stats.prefix_tokens if stats else 0,
+            prefix_hit_tokens=stats.prefix_hit_tokens if stats else 0,
             cross_bytes=stats.cross_bytes if stats else 0,
             running=stats.decoding + stats.prefilling if stats else 0,
             waiting=(stats.waiting if stats else 0) + (len(encode) if encode else 0),
             tokens=self._tokens,
-            image_tokens=encode.image_tokens if encode else 0,
+            image_tokens=encode.image_tokens if encode is not None else 0,
             busy_s=self._busy_s,
         )
 
@@ -234,7 +240,7 @@ class Engine:
             prompt_length=task.prompt_tokens,
             sampling=task.sampling,
             order=task.order,
-            spans=tuple(text.Span(s.start, s.length, s.image, s.tiles) for s in task.spans),
+            spans=tuple(text.Span(s.start, s.length, s.image, s.tiles, s.key) for s in task.spans),
             hand_over=task.hand_over,
         )
         try:
@@ -252,10 +258,10 @@ class Engine:
             run.emitted = list(emitted)
             self.stages.text.begin(request_id, emitted)
 
-    def drop(self, request_id: str) -> None:
+    def drop(self, request_id: str, *, sound: bool = True) -> None:
         self._runs.pop(request_id, None)
         if self.stages.text is not None:
-            self.stages.text.drop(request_id)
+            self.stages.text.drop(request_id, sound=sound)
 
     def drop_run(self, request_id: str, number: int) -> None:
         run = self._runs.get(request_id)

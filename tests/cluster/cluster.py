@@ -124,12 +124,13 @@ async def until(
 
 
 def held(status: Status) -> dict[str, Any]:
-    """Everything that no open request would leave at zero; empty when nothing is held."""
+    """Everything that no open request would leave at zero; empty when nothing is held. What is
+    cached is held by nobody."""
     found = {
-        f"{worker['name']} {what}": worker[what]
+        f"{worker['name']} {what}": amount
         for worker in status["workers"]
         for what in HELD
-        if worker[what]
+        if (amount := worker[what] - (worker["store_bytes_cached"] if "store" in what else 0))
     }
     found |= {f"queue {name}": length for name, length in status["queues"].items() if length}
     found |= {name: status[name] for name in ("held_image_bytes",) if status[name]}

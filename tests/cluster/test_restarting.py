@@ -10,7 +10,7 @@ import pytest
 
 from modserve.client import AsyncClient
 
-from .asking import run, stream
+from .asking import answer, image_asks, run, stream
 from .cluster import SPLIT, TEXT, Cluster, settled, until
 from .conftest import Clusters
 from .crowds import Crowd, crowd, undisturbed
@@ -81,6 +81,28 @@ def test_what_decodes_goes_on_as_if_nothing_had_happened(
             await settled(client)
             (worker,) = (await client.status())["workers"]
             assert worker["tokens"] == 2 * sum(map(len, expected)), "no token was made twice"
+
+    run(body())
+
+
+def test_embeddings_outlive_the_controller(
+    clusters: Clusters, reference_of: Callable[[str], Reference]
+) -> None:
+    reference = reference_of("llava")
+    cluster = clusters.fresh(reference.folder, SPLIT)
+    ask = image_asks(tokens=4)[1]
+
+    async def body() -> None:
+        async with cluster.client() as client:
+            assert (await answer(client, ask, reference)).token_ids == reference.tokens(ask)
+            before = await settled(client)
+            await asyncio.to_thread(cluster.controller.kill)
+            await asyncio.to_thread(cluster.restart)
+            assert (await answer(client, ask, reference)).token_ids == reference.tokens(ask)
+            after = await settled(client)
+        assert after["image_cache"]["asked"] == after["image_cache"]["found"] > 0
+        encoded = [one["workers"][1]["image_tokens"] for one in (before, after)]
+        assert encoded[0] == encoded[1] > 0
 
     run(body())
 

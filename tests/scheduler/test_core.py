@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -92,7 +94,70 @@ def test_the_same_image_is_encoded_once_within_and_among_requests(make: Make) ->
     ]
     core(*(on.Pulled("a", "t", 1, index) for index in (0, 1)), on.Pulled("b", "t", 2, 0))
     assert core(on.Prefilled("a", "t", 1, 1)) == []
-    assert core(on.Prefilled("b", "t", 2, 1)) == [Forget("e", "x", 1)]
+    assert core(on.Prefilled("b", "t", 2, 1)) == []
+
+
+def served(core: Hands, name: str, key: str) -> list[Command]:
+    """A request with one image, from its arrival to its end."""
+    commands = core(on.Arrived(request(name, key)))
+    run = core.core.requests[name].run
+    if encodes := [one for one in commands if isinstance(one, Encode)]:
+        commands += core(on.Encoded(key, encodes[0].replica, encodes[0].run))
+        run = core.core.requests[name].run
+    return commands + core(
+        on.Pulled(name, "t", run, 0),
+        on.Prefilled(name, "t", run, 1),
+        on.Finished(name, "t", run, 4, "length"),
+    )
+
+
+def kinds(commands: list[Command], kind: type) -> list[Any]:
+    return [one for one in commands if isinstance(one, kind)]
+
+
+def test_an_image_that_was_seen_before_is_not_encoded_again(make: Make) -> None:
+    core = make()
+    core(joined("e", "encode"), joined("t", "text"))
+    assert len(kinds(served(core, "a", "x"), Encode)) == 1
+    again = served(core, "b", "x")
+    assert kinds(again, Encode) == []
+    assert [one.key for one in kinds(again, Supply)] == ["x"]
+    assert (core.core.images.asked, core.core.images.found) == (2, 1)
+
+
+def test_what_was_not_asked_for_longest_makes_way(make: Make) -> None:
+    core = make()
+    core(joined("e", "encode", store=40), joined("t", "text"))  # room for two
+    for name, key in (("a", "x"), ("b", "y"), ("c", "x")):
+        served(core, name, key)
+    assert [one.key for one in kinds(served(core, "d", "z"), Forget)] == ["y"]
+    assert core.core.replicas["e"].cached == {"x": 20, "z": 20}
+
+
+def test_a_request_keeps_its_own_images_while_it_makes_room(make: Make) -> None:
+    core = make()
+    core(joined("e", "encode", store=40), joined("t", "text"))
+    for name, key in (("a", "x"), ("b", "y")):
+        served(core, name, key)
+    commands = core(on.Arrived(request("c", "x", "z")))
+    assert [one.key for one in kinds(commands, Forget)] == ["y"]
+    assert [one.key for one in kinds(commands, Encode)] == ["z"]
+
+
+@pytest.mark.parametrize(("most", "kept"), [(0, []), (20, ["y"]), (None, ["x", "y"])])
+def test_the_cache_has_a_limit(make: Make, most: int | None, kept: list[str]) -> None:
+    core = make(replace(TERMS, cache_bytes=most))
+    core(joined("e", "encode"), joined("t", "text"))
+    for name, key in (("a", "x"), ("b", "y")):
+        served(core, name, key)
+    assert list(core.core.replicas["e"].cached) == kept
+
+
+def test_a_cache_holds_up_nobody_who_leaves(make: Make) -> None:
+    core = make()
+    core(joined("e", "encode"), joined("t", "text"))
+    served(core, "a", "x")
+    assert core(on.DrainAsked("e")) == [Forget("e", "x", 1), Stop("e")]
 
 
 @pytest.mark.parametrize(("bind", "after"), [("arrival", 0), ("first", 1), ("all", 2)])
@@ -327,7 +392,7 @@ def test_what_a_replica_stores_already_is_not_encoded_again(make: Make) -> None:
     commands = core(storing("e", on.Store("x", 2, 77), on.Store("z", 2, 78), arrivals=(one,)))
     (encode,) = [command for command in commands if isinstance(command, Encode)]
     assert encode.key == "y"
-    assert Forget("e", "z", 78) in commands
+    assert core.core.replicas["e"].cached == {"z": 20}, "somebody may ask for it"
     assert Supply("t", "a", one.run, 0, "x") in commands
 
 

@@ -29,6 +29,7 @@ def terms(dice: Random) -> Terms:
     return Terms(
         block_size=2,
         row_bytes=1,
+        cache_bytes=dice.choice([None, 0, 2]),
         staging_row_bytes=1,
         cross_attention=dice.random() < 0.3,
         max_failures=10**6,
@@ -97,10 +98,12 @@ def live(seed: int, *, least: bool, faults: bool) -> None:
         assert phase in allowed, (seed, ends[0])
         if phase is Phase.DONE:
             assert ends[0].request.emitted == ends[0].request.max_tokens
-    for worker in cluster.workers.values():
-        assert not (worker.runs or worker.stored or worker.encoding), f"leak in seed {seed}"
-    for replica in cluster.core.replicas.values():
-        assert all(account.booked == 0 for account in replica.ledger.accounts())
+    for name, replica in cluster.core.replicas.items():
+        worker, books = cluster.workers[name], replica.ledger
+        assert worker.stored.keys() == replica.cached.keys(), f"leak in seed {seed}"
+        assert not (worker.runs or worker.encoding), f"leak in seed {seed}"
+        assert books.kv_blocks.booked == books.staging_bytes.booked == 0
+        assert books.store_bytes.booked == replica.cached_bytes
 
 
 def make_peace(cluster: Cluster, roles: dict[str, str], epoch: int, *, least: bool) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,12 @@ class Checkpoint:
         self.reference = reference(folder, loaded.family)
 
     def stage(
-        self, *, blocks: int = 256, block_size: int = 16, step_tokens: int = 512
+        self,
+        *,
+        blocks: int = 256,
+        block_size: int = 16,
+        step_tokens: int = 512,
+        cached_blocks: int = 0,
     ) -> TextStage:
         pool = KvPool(
             self.half.kv_shape,
@@ -79,6 +85,7 @@ class Checkpoint:
             self.tokenizer,
             eos_ids=frozenset(),
             step_tokens=step_tokens,
+            cached_blocks=cached_blocks,
         )
 
     def request(
@@ -101,9 +108,16 @@ class Checkpoint:
             prompt_length=len(made.token_ids),
             sampling=Sampling(max_tokens=tokens, seed=0, ignore_eos=True),
             order=0,
-            spans=made.spans,
+            spans=tuple(
+                replace(span, key=_content(made.embeddings[span.image_index]))
+                for span in made.spans
+            ),
         )
         return Request(task, made.embeddings, tuple(out[0, len(made.token_ids) :].tolist()))
+
+
+def _content(embedding: Tensor) -> str:
+    return sha256(embedding.numpy().tobytes()).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from ..tokens.sampling import Sampled, SamplingRow, sample
 from .blocks import NoRoom
 from .kv import KvPool
 from .packing import pack
+from .prefixes import Key, Prefixes, keys_of
 from .sequence import Doing, Sequence
 from .step import Piece, lay_out
 from .text_work import Progress, StepResult, TextStats, TextTask
@@ -45,13 +46,16 @@ class TextStage:
         eos_ids: frozenset[int],
         step_tokens: int = 512,
         decodes: bool = True,
+        cached_blocks: int = 0,
     ) -> None:
-        """`decodes`: False on a worker that only prefills, which then keeps no packed weights."""
+        """`decodes`: False on a worker that only prefills, which then keeps no packed weights.
+        `cached_blocks`: the most that ended requests may leave to the prefix cache."""
         if decodes:
             pack(half.text)
         self.half = half
         self.lm_head = pack(lm_head) if decodes else lm_head
         self.pool = pool
+        self.prefixes = Prefixes(pool, cached_blocks)
         self.tokenizer = tokenizer
         self.eos_ids = eos_ids
         self.step_tokens = step_tokens
@@ -68,8 +72,9 @@ class TextStage:
     def land(self, request_id: str, image_index: int, embedding: Tensor) -> None:
         """An image's embedding [rows, hidden] is here; unknown requests have ended meanwhile."""
         if (sequence := self.sequences.get(request_id)) is not None:
-            with torch.inference_mode():
-                self.half.land(sequence, image_index, embedding)
+            if image_index in sequence.missing:
+                with torch.inference_mode():
+                    self.half.land(sequence, image_index, embedding)
             sequence.missing.discard(image_index)
 
     def export_kv(self, request_id: str, start: int, end: int) -> list[Tensor]:
@@ -107,10 +112,27 @@ class TextStage:
         sequence.row = _row(task, emitted)
         sequence.doing = Doing.DECODING
 
-    def drop(self, request_id: str) -> None:
-        """Free everything of a request; harmless when it has ended already."""
-        if self.sequences.pop(request_id, None) is not None:
-            self.pool.close(request_id)
+    def drop(self, request_id: str, *, sound: bool = True) -> None:
+        """Free everything of a request; harmless when it has ended already. Its KV may stay in
+        the prefix cache, unless it is not `sound`: a step failed with it."""
+        sequence = self.sequences.pop(request_id, None)
+        if sequence is None:
+            return
+        if sound:
+            self.prefixes.leave(request_id, self._keys(sequence, sequence.computed))
+        else:
+            self.prefixes.drop(request_id)
+
+    def _keys(self, sequence: Sequence, tokens: int) -> list[Key]:
+        """Of the first `tokens`; those of the prompt were made once."""
+        size = self.pool.block_size
+        return keys_of(
+            sequence.tokens[:tokens],
+            sequence.task.spans,
+            size,
+            seeing_all=sequence.cross is not None,
+            after=sequence.keys[: tokens // size],
+        )
 
     def step(self) -> StepResult:
         preempted = self._make_room()
@@ -138,6 +160,9 @@ class TextStage:
             decoding=doing.count(Doing.DECODING),
             prefilling=len(doing) - doing.count(Doing.DECODING) - stuck,
             waiting=stuck,
+            blocks_cached=self.pool.tables.spared,
+            prefix_tokens=self.prefixes.asked_tokens,
+            prefix_hit_tokens=self.prefixes.found_tokens,
         )
 
     def _open(self, task: TextTask, doing: Doing) -> None:
@@ -156,8 +181,23 @@ class TextStage:
             missing=set(task.images),
             cross=self.half.open(task),
         )
+        if doing is Doing.PREFILLING:
+            sequence.keys = self._keys(sequence, len(task.token_ids))
+            self.prefixes.touch(sequence.keys)
         self.pool.open(task.request_id, len(task.token_ids), task.longest)
         self.sequences[task.request_id] = sequence
+        if doing is Doing.PREFILLING:
+            self._begin_behind_what_is_known(sequence)
+
+    def _begin_behind_what_is_known(self, sequence: Sequence) -> None:
+        """Its last token is computed in any case: the next one is chosen from it."""
+        sequence.computed = self.prefixes.take(sequence.id, sequence.keys, len(sequence.tokens) - 1)
+        if sequence.cross is None:
+            passed = {s.image_index for s in sequence.task.spans}
+            passed -= {
+                s.image_index for s in sequence.task.spans if not s.ends_by(sequence.computed)
+            }
+            sequence.missing -= passed
 
     def _emission(self, task: TextTask, emitted: Rows[int]) -> Emission:
         emission = Emission(self.tokenizer, task.sampling, self.eos_ids, emitted)
@@ -210,14 +250,16 @@ class TextStage:
 
     def _progress(self, piece: Piece, sampled: Sampled | None) -> Progress:
         sequence = piece.sequence
-        chunk = None if sequence.doing is Doing.DECODING else (piece.start, piece.end)
+        chunk = None if sequence.doing is Doing.DECODING else (sequence.told, piece.end)
         sequence.advance(piece.end - piece.start)
+        sequence.told = piece.end
         if sampled is None:
             return Progress(sequence.id, chunk)
         sequence.tokens.append(sampled.token_id)
         sequence.row.push(sampled.token_id)
         emitted = sequence.emission.push(sampled.token_id)
         if chunk is not None:
+            self.prefixes.know(sequence.id, sequence.keys)
             hand_over = sequence.task.hand_over
             sequence.doing = Doing.HANDING_OVER if hand_over else Doing.DECODING
         if emitted.finish_reason is not None:

@@ -76,6 +76,11 @@ class KvPool:
         self.tables.close(owner)
         del self.limits[owner]
 
+    def spare(self, owner: str, name: str, blocks: int) -> None:
+        """The owner ends; its first `blocks` stay under another name while nobody needs them."""
+        self.tables.spare(owner, name, blocks)
+        del self.limits[owner]
+
     def slot_runs(self, owner: str, start: int, end: int) -> list[slice]:
         """Where tokens start..end lie in the pool, as few slices as possible."""
         slices: list[slice] = []
@@ -120,6 +125,17 @@ class KvPool:
         for run in self.slot_runs(owner, start, start + chunk.shape[3]):
             length = run.stop - run.start
             self.kv[:, :, :, run] = chunk[:, :, :, done : done + length]
+            done += length
+
+    def copy(self, source: str, owner: str, tokens: int) -> None:
+        """The first `tokens` of one owner become those of another, who has the room."""
+        done = 0
+        for run in self.slot_runs(source, 0, tokens):
+            start, length = run.start, run.stop - run.start
+            for target in self.slot_runs(owner, done, done + length):
+                stop = start + target.stop - target.start
+                self.kv[:, :, :, target] = self.kv[:, :, :, start:stop]
+                start = stop
             done += length
 
     def _gather_home(self, owner: str) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor
 from ..tokens.emission import Emission
 from ..tokens.sampling import SamplingRow
 from .cross import CrossKv
+from .prefixes import Key
 from .text_work import TextTask
 
 
@@ -28,6 +29,8 @@ class Sequence:
     row: SamplingRow
     tokens: list[int]
     computed: int = 0  # tokens whose KV is in the pool
+    told: int = 0  # of them, those of which a step has said that they are computed
+    keys: list[Key] = field(default_factory=list)  # of the prompt's blocks, for the prefix cache
     embeddings: dict[int, Tensor] = field(default_factory=dict)  # landed and not yet passed
     missing: set[int] = field(default_factory=set)  # images that have not landed
     cross: CrossKv | None = None
@@ -52,5 +55,5 @@ class Sequence:
         """`tokens` more are in the pool; embeddings that lie behind are let go."""
         self.computed += tokens
         if self.embeddings:
-            ahead = {s.image_index for s in self.task.spans if s.start + s.length > self.computed}
+            ahead = {s.image_index for s in self.task.spans if not s.ends_by(self.computed)}
             self.embeddings = {k: v for k, v in self.embeddings.items() if k in ahead}

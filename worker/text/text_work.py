@@ -15,6 +15,10 @@ class Span:
     length: int  # its rows of embedding; 1 where text attends to images across (mllama)
     image_index: int
     tiles: int = 0  # mllama: tiles that show the picture, padding tiles left out
+    key: str = ""  # of the image's content; "": nobody named it
+
+    def ends_by(self, position: int) -> bool:
+        return self.start + self.length <= position
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,3 +86,6 @@ class TextStats:
     decoding: int
     prefilling: int
     waiting: int  # held up by an image, by KV on its way here, or by whoever pulls it from here
+    blocks_cached: int  # of requests that ended; they count as free
+    prefix_tokens: int  # of the prompts that were looked up in the cache, since the start
+    prefix_hit_tokens: int  # of them, those that were found
