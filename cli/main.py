@@ -7,7 +7,7 @@ import traceback
 
 import typer
 
-from . import controlling, demo, generate, keys, status, workers
+from . import benching, controlling, demo, generate, keys, status, workers
 from .printing import WIDE, complain
 
 
@@ -36,8 +36,8 @@ def build() -> typer.Typer:
         rich_markup_mode="rich" if terminal else None,
         context_settings=names if terminal else {**names, "terminal_width": WIDE},
     )
-    for add in (controlling.add, workers.add, status.add, generate.add, keys.add, demo.add):
-        add(app)
+    for group in (controlling, workers, status, generate, keys, benching, demo):
+        group.add(app)
     return app
 
 

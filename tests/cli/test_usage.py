@@ -11,7 +11,10 @@ import pytest
 
 from modserve.cli.main import run
 
-COMMANDS = ("start-controller", "add-worker", "remove-worker", "status", "generate", "stop", "demo")
+COMMANDS = (
+    *("start-controller", "add-worker", "remove-worker", "status"),
+    *("generate", "bench", "stop", "demo"),
+)
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,1 @@
+"""What is asked and when: drawn from distributions, or read from a trace. Numbers only."""
