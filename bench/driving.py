@@ -39,6 +39,7 @@ def stages(
         store_bytes=0,
         staging_bytes=0,
         step_tokens=STEP_TOKENS,
+        gap_s=None,
         step_image_tokens=STEP_IMAGE_TOKENS,
         prefix_bytes=0,  # what is measured is computed
     )
@@ -76,7 +77,7 @@ def text_task(
     spans: tuple[Span, ...] = (),
 ) -> TextTask:
     sampling = Sampling(max_tokens=tokens, ignore_eos=True, seed=0)
-    return TextTask(name, tuple(prompt), len(prompt), sampling, order, spans)
+    return TextTask(name, tuple(prompt), len(prompt), sampling, order, spans=spans)
 
 
 def prompt_ids(length: int, seed: int, vocabulary: int) -> list[int]:

@@ -63,6 +63,7 @@ class Hands:
                 run=command.run,
                 client=ticket.client,
                 order=ticket.request.order,
+                rank=ticket.request.rank,
                 token_ids=ticket.token_ids(),
                 prompt_tokens=len(ticket.prompt_ids),
                 spans=ticket.spans,

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from .aging import rank_now
+
 
 @dataclass(frozen=True, slots=True)
 class Runnable:
@@ -20,7 +22,7 @@ class Runnable:
     """
 
     request_id: str
-    order: int  # of arrival
+    rank: float  # see aging.py: lower goes first
     computed: int  # tokens whose KV is in the pool
     ready: int
     decoding: bool
@@ -40,8 +42,8 @@ def next_batch(runnable: Iterable[Runnable], budget: int) -> list[tuple[str, int
     """(request id, tokens) of the next step, in the order in which their rows are laid out.
 
     Every decode takes its one token, also beyond `budget`: a token already promised to a reader
-    waits for nobody. What is left goes to the prefills under way, then to those not begun, each
-    group in order of arrival.
+    waits for nobody. What is left goes to the prefills by what they still miss, shortest first
+    and older ones before younger ones (aging.py), so that mostly the ones under way go on.
     """
     order = sorted(runnable, key=_precedence)
     batch: list[tuple[str, int]] = []
@@ -66,5 +68,5 @@ def preempt(growers: Sequence[Grower], free: int) -> list[str]:
     return victims
 
 
-def _precedence(request: Runnable) -> tuple[bool, bool, int]:
-    return (not request.decoding, request.computed == 0, request.order)
+def _precedence(request: Runnable) -> tuple[bool, float]:
+    return (not request.decoding, rank_now(request.rank, request.computed))

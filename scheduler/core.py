@@ -13,6 +13,7 @@ from typing import Any
 
 from . import events as on
 from .admission import refusal
+from .aging import rank
 from .binding import BINDINGS, Need, can_hold, fits_nowhere, need_of, place
 from .commands import Command, Decode, Drop, End, Forget, Prefill, Release, Stop, Supply
 from .events import Event
@@ -197,6 +198,7 @@ class Core:
     def _admit(self, request: Request) -> None:
         self._arrivals += 1
         request.order = self._arrivals
+        request.rank = rank(self._now, request.prompt_tokens)
         self.requests[request.id] = request
         heapq.heappush(self._deadlines, (request.deadline, request.id))
         request.advance(Phase.ADMITTED, self._now)
@@ -208,7 +210,7 @@ class Core:
     def _queue_if_ready(self, request: Request) -> None:
         if request.phase is Phase.ADMITTED and self._bindable(request):
             request.advance(Phase.QUEUED, self._now)
-            self.queue.add(request.id, (float(request.order), 0))
+            self.queue.add(request.id, (request.rank, request.order))
 
     def _run_again(self, request: Request, *, counts: bool) -> None:
         """Take the request off its replicas and start over from prompt + emitted tokens."""

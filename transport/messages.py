@@ -438,7 +438,8 @@ class Welcome(Message, frozen=True):
     kv_bytes: int  # 0: a share of the memory that is free after loading
     store_bytes: int
     staging_bytes: int
-    step_tokens: int  # budget of a text step
+    step_tokens: int  # budget of a text step, at most
+    gap_s: float | None  # the longest that a decode should wait for its next token
     step_image_tokens: int  # budget of an encode batch
     prefix_bytes: int | None  # of KV that ended requests may leave for later ones; None: any
 
@@ -475,6 +476,7 @@ class Prefill(Message, frozen=True):
     run: int
     client: int
     order: int
+    rank: float  # its place among the prompts that wait; lower goes first
     token_ids: tuple[int, ...]
     prompt_tokens: int
     spans: tuple[Span, ...]

@@ -98,6 +98,7 @@ def _text_stage(
         Tokenizer.from_file(str(folder / "tokenizer.json")),
         eos_ids=facts.eos_ids,
         step_tokens=part.step_tokens,
+        gap_s=part.gap_s if decodes else None,
         decodes=decodes,
         cached_blocks=_cached_blocks(part, pool.tables.blocks, block_bytes) if prefills else 0,
     )
@@ -129,7 +130,6 @@ def _warm_up(stages: Stages) -> None:
     """The first request must not pay for what every first call pays."""
     if stages.text is not None:
         stages.text.warm_up()
-        stages.text.prefixes.clear()
     if stages.encode is not None and stages.vision is not None and stages.geometry is not None:
         for images in (1, 2):
             shape = stages.geometry.image(64, 64, images)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,9 +11,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..scheduler.pacing import ImagePace
 from .families.vision import Pixels, VisionHalf
 
 log = logging.getLogger(__name__)
+
+BATCH_S = 0.25  # an image that is done is not kept for others much longer than this
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,7 @@ class EncodeStage:
 
     def __init__(self, half: VisionHalf, step_image_tokens: int) -> None:
         self._half = half
-        self._budget = step_image_tokens
+        self._pace = ImagePace(step_image_tokens, BATCH_S)
         self._waiting: deque[EncodeTask] = deque()
         self.image_tokens = 0  # encoded since the start
 
@@ -58,12 +62,15 @@ class EncodeStage:
         batch = self._next_batch()
         if not batch:
             return []
-        self.image_tokens += sum(task.image_tokens for task in batch)
-        return self._encode(batch)
+        begun, tokens = time.perf_counter(), sum(task.image_tokens for task in batch)
+        made = self._encode(batch)
+        self._pace.took(tokens, time.perf_counter() - begun)
+        self.image_tokens += tokens
+        return made
 
     def _next_batch(self) -> list[EncodeTask]:
         batch: list[EncodeTask] = []
-        left = self._budget
+        left = self._pace.budget()
         while self._waiting and (not batch or self._waiting[0].image_tokens <= left):
             batch.append(self._waiting.popleft())
             left -= batch[-1].image_tokens

@@ -35,6 +35,7 @@ class Assignment:
     run: int
     client: int
     order: int
+    rank: float
     token_ids: tuple[int, ...]
     prompt_tokens: int
     spans: tuple[Span, ...]
@@ -240,6 +241,7 @@ class Engine:
             prompt_length=task.prompt_tokens,
             sampling=task.sampling,
             order=task.order,
+            rank=task.rank,
             spans=tuple(text.Span(s.start, s.length, s.image, s.tiles, s.key) for s in task.spans),
             hand_over=task.hand_over,
         )

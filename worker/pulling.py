@@ -76,6 +76,7 @@ class Pulling:
             run=word.run,
             client=word.client,
             order=word.order,
+            rank=word.rank if isinstance(word, say.Prefill) else 0.0,
             token_ids=word.token_ids,
             prompt_tokens=word.prompt_tokens,
             spans=word.spans,

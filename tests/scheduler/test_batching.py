@@ -3,6 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modserve.scheduler.aging import AGING, rank
 from modserve.scheduler.batching import Grower, Runnable, next_batch, preempt
 
 
@@ -14,18 +15,42 @@ def prefilling(name: str, order: int, computed: int, ready: int) -> Runnable:
     return Runnable(name, order, computed, ready, decoding=False)
 
 
+def came(name: str, at_s: float, tokens: int, computed: int = 0) -> Runnable:
+    return Runnable(name, rank(at_s, tokens), computed, ready=tokens, decoding=False)
+
+
 def test_decodes_come_first_then_prefills_under_way_then_new_ones() -> None:
     runnable = [
-        prefilling("new", 0, computed=0, ready=100),
-        prefilling("under way", 1, computed=8, ready=20),
+        came("new", 0.01, tokens=100),
+        came("under way", 0.0, tokens=100, computed=88),
         decoding("decoding", 2),
     ]
     assert next_batch(runnable, 32) == [("decoding", 1), ("under way", 12), ("new", 19)]
 
 
-def test_new_prefills_start_in_order_of_arrival() -> None:
-    runnable = [prefilling("second", 2, 0, 8), prefilling("first", 1, 0, 8)]
+def test_of_prompts_as_long_the_first_one_goes_first() -> None:
+    runnable = [came("second", 0.01, 8), came("first", 0.0, 8)]
     assert next_batch(runnable, 12) == [("first", 8), ("second", 4)]
+
+
+def test_a_short_prompt_overtakes_a_long_one_that_has_not_waited_for_long() -> None:
+    long = came("long", 0.0, 1000, computed=200)
+    assert next_batch([long, came("short", 1.5, 10)], 10) == [("short", 10)]
+    assert next_batch([long, came("late", 1.7, 10)], 10) == [("long", 10)]
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 60), st.integers(1, 5000)), min_size=2, max_size=30),
+    st.integers(1, 64),
+)
+def test_nobody_is_put_off_for_longer_than_its_length_says(
+    prompts: list[tuple[float, int]], budget: int
+) -> None:
+    """Those who go first came at most tokens / AGING seconds later."""
+    runnable = [came(str(i), at_s, tokens) for i, (at_s, tokens) in enumerate(prompts)]
+    first = int(next_batch(runnable, budget)[0][0])
+    for at_s, tokens in prompts:
+        assert prompts[first][0] <= at_s + tokens / AGING + 1e-9
 
 
 def test_a_prefill_stops_in_front_of_a_span_that_has_not_landed() -> None:

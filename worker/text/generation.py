@@ -11,6 +11,7 @@ the room for it, and `NoRoom` says that this went wrong.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence as Rows
 
 import torch
@@ -18,6 +19,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from ...scheduler.batching import Grower, Runnable, next_batch, preempt
+from ...scheduler.pacing import TextPace
 from ...transport.messages import Sampling
 from ..families.text import TextHalf
 from ..tokens.emission import Emission
@@ -29,6 +31,8 @@ from .prefixes import Key, Prefixes, keys_of
 from .sequence import Doing, Sequence
 from .step import Piece, lay_out
 from .text_work import Progress, StepResult, TextStats, TextTask
+
+MEASURED = 128  # tokens of the prompts by which steps are timed at start-up
 
 
 class AlreadyOver(ValueError):
@@ -45,6 +49,7 @@ class TextStage:
         *,
         eos_ids: frozenset[int],
         step_tokens: int = 512,
+        gap_s: float | None = None,
         decodes: bool = True,
         cached_blocks: int = 0,
     ) -> None:
@@ -58,7 +63,7 @@ class TextStage:
         self.prefixes = Prefixes(pool, cached_blocks)
         self.tokenizer = tokenizer
         self.eos_ids = eos_ids
-        self.step_tokens = step_tokens
+        self.pace = TextPace(step_tokens, gap_s)
         self.sequences: dict[str, Sequence] = {}
 
     def admit(self, task: TextTask) -> None:
@@ -135,20 +140,32 @@ class TextStage:
         )
 
     def step(self) -> StepResult:
+        begun = time.perf_counter()
         preempted = self._make_room()
         with torch.inference_mode():
             progress, prefills, decodes = self._forward()
+        if progress:
+            self.pace.took(prefills, decodes, time.perf_counter() - begun)
         return StepResult(tuple(progress), tuple(preempted), prefills, decodes)
 
     def warm_up(self) -> None:
-        """Pay once, before the first request, for what first runs of each shape cost."""
-        for requests, tokens in ((1, self.step_tokens), (2, 16), (8, 16)):
-            for number in range(requests):
-                task = _warm_up_task(number, tokens)
-                if self.pool.blocks_for(task.longest) <= self.pool.tables.free:
-                    self.admit(task)
-            while not self.step().idle:
-                pass
+        """Pay once, before the first request, for what first runs of each shape cost; then see
+        how long steps take."""
+        for requests, tokens in ((1, self.pace.most_tokens), (2, 16), (8, 16)):
+            self._try(requests, tokens)
+        self.pace = TextPace(self.pace.most_tokens, self.pace.gap_s)
+        for _ in range(3):
+            self._try(1, min(MEASURED, self.pace.most_tokens))
+            self._try(8, 4)
+        self.prefixes.clear()
+
+    def _try(self, requests: int, tokens: int) -> None:
+        for number in range(requests):
+            task = _warm_up_task(number, tokens)
+            if self.pool.blocks_for(task.longest) <= self.pool.tables.free:
+                self.admit(task)
+        while not self.step().idle:
+            self.prefixes.clear()
 
     def stats(self) -> TextStats:
         doing = [sequence.doing for sequence in self.sequences.values()]
@@ -231,10 +248,11 @@ class TextStage:
 
     def _forward(self) -> tuple[list[Progress], int, int]:
         runnable = [
-            Runnable(s.id, s.task.order, s.computed, s.ready, s.doing is Doing.DECODING)
+            Runnable(s.id, s.task.rank, s.computed, s.ready, s.doing is Doing.DECODING)
             for s in self.sequences.values()
         ]
-        batch = next_batch(runnable, self.step_tokens)
+        decodes = sum(one.decoding for one in runnable)
+        batch = next_batch(runnable, self.pace.budget(decodes))
         if not batch:
             return [], 0, 0
         step = lay_out([(self.sequences[name], tokens) for name, tokens in batch], self.pool)

@@ -30,6 +30,7 @@ class TextTask:
     prompt_length: int
     sampling: Sampling
     order: int  # of arrival: the youngest gives way when blocks run out
+    rank: float = 0.0  # among prompts that wait: lower goes first
     spans: tuple[Span, ...] = ()
     hand_over: bool = False  # prefill here, decode elsewhere
 

@@ -1,0 +1,61 @@
+"""How much work one step may take so that what runs beside it keeps its pace.
+
+Every decode of a text step gets its next token when the step ends, so the step's prefill chunk is
+what the others wait for. Seconds are told by whoever measures them; the last few count, by their
+median, since a step that the machine held up says nothing about the next one.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from statistics import median
+
+REMEMBERED = 9  # steps
+TELLING = 32  # tokens of a prefill chunk from which its time is not mostly overhead
+LEAST = 16  # tokens of a chunk, however slow the machine: prefill goes on
+
+
+class TextPace:
+    def __init__(self, most_tokens: int, gap_s: float | None) -> None:
+        """`most_tokens` of a step in any case; `gap_s` is the longest that a decode should wait
+        for its next token, None: as long as it takes."""
+        self.most_tokens, self.gap_s = most_tokens, gap_s
+        self._decode_s: deque[float] = deque(maxlen=REMEMBERED)  # of steps without a prefill
+        self._token_s: deque[float] = deque(maxlen=REMEMBERED)  # of a prefill, for each token
+
+    def took(self, prefill_tokens: int, decodes: int, seconds: float) -> None:
+        """A step of so many tokens took so long."""
+        if not prefill_tokens:
+            self._decode_s.append(seconds)
+        elif prefill_tokens >= TELLING:
+            beside_s = self._usual(self._decode_s) if decodes else 0.0
+            self._token_s.append(max(0.0, seconds - beside_s) / prefill_tokens)
+
+    def budget(self, decodes: int) -> int:
+        """Tokens of the next step, its decodes among them."""
+        token_s = self._usual(self._token_s)
+        if self.gap_s is None or not decodes or not token_s:
+            return self.most_tokens
+        left_s = self.gap_s - self._usual(self._decode_s)
+        return decodes + max(LEAST, min(self.most_tokens - decodes, int(left_s / token_s)))
+
+    @staticmethod
+    def _usual(seconds: deque[float]) -> float:
+        return median(seconds) if seconds else 0.0
+
+
+class ImagePace:
+    """For encode batches: as many image tokens as take `batch_s`, or one image."""
+
+    def __init__(self, most_tokens: int, batch_s: float) -> None:
+        self.most_tokens, self.batch_s = most_tokens, batch_s
+        self._token_s: deque[float] = deque(maxlen=REMEMBERED)
+
+    def took(self, image_tokens: int, seconds: float) -> None:
+        if image_tokens:
+            self._token_s.append(seconds / image_tokens)
+
+    def budget(self) -> int:
+        if not self._token_s:
+            return self.most_tokens
+        return min(self.most_tokens, int(self.batch_s / median(self._token_s)))

@@ -1,0 +1,70 @@
+"""Budgets follow the time that steps take; one step that the machine held up changes nothing."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pytest import approx
+
+from modserve.scheduler.pacing import LEAST, ImagePace, TextPace
+
+
+def measured(decode_s: float = 0.05, token_s: float = 0.001, gap_s: float = 0.15) -> TextPace:
+    pace = TextPace(512, gap_s)
+    for _ in range(3):
+        pace.took(0, 8, decode_s)
+        pace.took(100, 8, decode_s + 100 * token_s)
+    return pace
+
+
+def test_a_chunk_fills_what_the_decodes_leave_of_the_gap() -> None:
+    assert measured().budget(8) == approx(8 + 100, abs=1)
+
+
+def test_nobody_waits_where_nobody_decodes() -> None:
+    assert measured().budget(0) == 512
+
+
+@pytest.mark.parametrize("pace", [TextPace(512, 0.15), TextPace(512, None)])
+def test_before_anything_was_measured_only_the_limit_counts(pace: TextPace) -> None:
+    assert pace.budget(8) == 512
+
+
+def test_a_prefill_goes_on_even_where_decodes_alone_take_longer() -> None:
+    assert measured(decode_s=0.4).budget(8) == 8 + LEAST
+
+
+def test_a_step_that_the_machine_held_up_is_forgotten() -> None:
+    pace = measured()
+    pace.took(100, 8, 9.0)
+    pace.took(0, 8, 9.0)
+    assert pace.budget(8) == approx(108, abs=1)
+
+
+def test_a_machine_that_became_slower_is_believed_after_some_steps() -> None:
+    pace = measured()
+    for _ in range(9):
+        pace.took(100, 8, 0.05 + 100 * 0.002)
+    assert pace.budget(8) == approx(8 + 50, abs=1)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 512), st.integers(0, 64), st.floats(0, 10)), max_size=40),
+    st.integers(0, 600),
+    st.integers(32, 512),
+)
+def test_a_budget_always_lets_decodes_and_some_prefill_through(
+    steps: list[tuple[int, int, float]], decodes: int, most: int
+) -> None:
+    pace = TextPace(most, 0.15)
+    for step in steps:
+        pace.took(*step)
+    assert min(most, decodes + LEAST) <= pace.budget(decodes) <= max(most, decodes + LEAST)
+
+
+def test_an_encode_batch_takes_so_long_at_most() -> None:
+    pace = ImagePace(8192, 0.25)
+    assert pace.budget() == 8192
+    pace.took(1000, 1.0)
+    assert pace.budget() == 250
