@@ -52,6 +52,16 @@ def add_worker(
             metavar="N", min=0, help="CPU threads; 0: the controller shares out the host's cores."
         ),
     ] = 0,
+    nice: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=0,
+            max=19,
+            help="How much its computing yields to others of the host; by default, on a CPU, 0 "
+            "where it decodes, 5 where it prefills, 10 where it encodes alone.",
+        ),
+    ] = None,
     name: Annotated[
         str, typer.Option(metavar="NAME", help="Its name; else the controller gives one.")
     ] = "",
@@ -83,6 +93,7 @@ def add_worker(
         "stages": [one.value for one in Stage if one in stages],
         "device": _device(gpu, device),
         "threads": threads,
+        "nice": nice,
         "name": name,
         "data_host": _data_host(data_host, controller),
     }

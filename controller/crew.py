@@ -6,6 +6,7 @@ from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
+from ..scheduler.sharing import threads
 from ..scheduler.stage import Stage, role_of
 from ..transport.messages import Beat, Hello, Loading, Ready
 
@@ -66,7 +67,11 @@ class Crew:
             number += 1
         return f"{role}-{number}"
 
-    def share_of(self, host: str, cores: int) -> int:
-        """Threads for each worker of a host that named none: its cores, divided evenly."""
-        mine = sum(1 for one in self if one.hello.host == host and not one.hello.threads)
-        return max(1, cores // max(1, mine))
+    def threads_of(self, member: Member, cores: int) -> int:
+        """Those that it named, or its share of the host's cores."""
+        others = [
+            one.stages
+            for one in self
+            if one is not member and (one.hello.host, one.hello.threads) == (member.hello.host, 0)
+        ]
+        return member.hello.threads or threads(cores, member.stages, others)

@@ -124,11 +124,10 @@ class Floor:
 
     def _share_threads(self, host: str) -> None:
         """Divide a host's cores anew among the workers that named no number of threads."""
-        share = self._office.crew.share_of(host, os.cpu_count() or 1)
         for member in self._office.crew:
             if member.hello.host != host:
                 continue
-            threads = member.hello.threads or share
+            threads = self._office.crew.threads_of(member, os.cpu_count() or 1)
             if threads != member.threads:
                 member.threads = threads
                 self.tell(member, say.Share(threads))

@@ -23,6 +23,7 @@ from typing import Any
 import torch
 import zmq
 
+from ..scheduler.sharing import niceness
 from ..scheduler.stage import stages_of
 from ..transport import codec
 from ..transport import messages as say
@@ -298,7 +299,10 @@ class Agent:
             self._end(str(error))
             return
         self._engine = Engine(made, self._report)
-        self._engine.start()
+        nice = self._options.nice
+        if nice is None:  # a GPU's worker computes little here, and what it does is short
+            nice = niceness(stages) if self._device.type == "cpu" else 0
+        self._engine.start(nice)
         self._engine.call(partial(torch.set_num_threads, self._threads or part.threads))
         self._pulling.engine = self._seeing.engine = self._engine
         self._announce(made)

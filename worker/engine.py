@@ -21,6 +21,7 @@ from ..transport import codec
 from ..transport.messages import Delta, Deltas, Row, Sampling, Span
 from .assembly import Stages
 from .encoding import EncodeTask, Encoding
+from .priority import yield_to_others
 from .text import text_work as text
 from .text.blocks import NoRoom
 
@@ -107,10 +108,13 @@ class Engine:
     _calls: SimpleQueue[Call | None] = field(default_factory=SimpleQueue)
     _runs: dict[str, _Run] = field(default_factory=dict)
     _thread: Thread | None = None
+    _nice: int = 0
     _tokens: int = 0
     _busy_s: float = 0.0
 
-    def start(self) -> None:
+    def start(self, nice: int = 0) -> None:
+        """`nice`: how much its thread, and those that torch starts from it, yield to others."""
+        self._nice = nice
         self._thread = Thread(target=self._serve, name="engine", daemon=True)
         self._thread.start()
 
@@ -127,6 +131,7 @@ class Engine:
     # On the engine's thread.
 
     def _serve(self) -> None:
+        yield_to_others(self._nice)
         with torch.inference_mode():
             busy, going = False, True
             while going:

@@ -13,6 +13,7 @@ class WorkerOptions(Struct, frozen=True, forbid_unknown_fields=True):
     token: str
     device: str = "auto"  # auto, cpu, cuda:N
     threads: int = 0  # 0: the controller shares out the host's cores
+    nice: int | None = None  # of the threads that compute; None: by its stages, on a CPU
     name: str = ""
     log: str = ""
     data_host: str = "127.0.0.1"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pytest import approx
 
 from modserve.scheduler.pacing import LEAST, ImagePace, TextPace
 
@@ -19,7 +18,7 @@ def measured(decode_s: float = 0.05, token_s: float = 0.001, gap_s: float = 0.15
 
 
 def test_a_chunk_fills_what_the_decodes_leave_of_the_gap() -> None:
-    assert measured().budget(8) == approx(8 + 100, abs=1)
+    assert measured().budget(8) == pytest.approx(8 + 100, abs=1)
 
 
 def test_nobody_waits_where_nobody_decodes() -> None:
@@ -39,14 +38,14 @@ def test_a_step_that_the_machine_held_up_is_forgotten() -> None:
     pace = measured()
     pace.took(100, 8, 9.0)
     pace.took(0, 8, 9.0)
-    assert pace.budget(8) == approx(108, abs=1)
+    assert pace.budget(8) == pytest.approx(108, abs=1)
 
 
 def test_a_machine_that_became_slower_is_believed_after_some_steps() -> None:
     pace = measured()
     for _ in range(9):
         pace.took(100, 8, 0.05 + 100 * 0.002)
-    assert pace.budget(8) == approx(8 + 50, abs=1)
+    assert pace.budget(8) == pytest.approx(8 + 50, abs=1)
 
 
 @given(

@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from ..text.cross import CrossKv
+from ..text.fusing import fuse
 from ..text.sequence import Sequence
 from ..text.step import Piece, Step
 from ..text.text_work import TextTask
@@ -18,6 +19,7 @@ class DecoderText:
 
     def __init__(self, text: Any) -> None:
         page(text)
+        fuse(text)
         self.text = text
         self.kv_shape = self_attention_shape(text.config, len(text.layers))
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..text.attention import attend, attend_row
 from ..text.cross import CrossKv, sights
+from ..text.fusing import fuse
 from ..text.sequence import Sequence
 from ..text.step import Piece, Step
 from ..text.text_work import TextTask
@@ -24,6 +25,7 @@ class MllamaText:
 
     def __init__(self, text: Any, *, tiles: int, tile_rows: int) -> None:
         page(text)
+        fuse(text)
         self.text = text
         self.tile_rows = tile_rows
         self.image_rows = tiles * tile_rows

@@ -1,0 +1,23 @@
+"""How much a thread yields to others of the host."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from threading import get_native_id
+
+log = logging.getLogger(__name__)
+
+
+def yield_to_others(nice: int) -> None:
+    """For this thread and those that it starts from now on: on Linux, niceness is a thread's."""
+    if not nice:
+        return
+    if sys.platform != "linux":
+        log.warning("expected Linux for a niceness of %d, got %s: ignored", nice, sys.platform)
+        return
+    try:
+        os.setpriority(os.PRIO_PROCESS, get_native_id(), nice)
+    except OSError as error:
+        log.warning("expected to be allowed a niceness of %d: %s", nice, error)
