@@ -53,9 +53,7 @@ def _layout(layout: Sequence[str], made: Stages, options: Options) -> list[Figur
         figures.append(Figure("controller ready", time.perf_counter() - begun, "s"))
         figures += [_start(cluster, role) for role in layout]
         client = ending.enter_context(Client(cluster.endpoint))
-        torch.set_num_threads(
-            max(1, (os.cpu_count() or 1) // len(layout))
-        )  # as the controller does
+        torch.set_num_threads(os.cpu_count() or 1)  # as the controller gives each of them
         figures += _first_tokens(" + ".join(layout), client, made, options.rounds(5))
         torch.set_num_threads(options.threads)
     return figures

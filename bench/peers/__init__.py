@@ -1,0 +1,1 @@
+"""Other servers, each run beside ours on the same cores. Nothing here imports them."""
