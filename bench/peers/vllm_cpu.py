@@ -138,7 +138,6 @@ def _variables(venv: Path) -> dict[str, str]:
     return {
         "PATH": f"{_program(venv).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         "VLLM_CPU_KVCACHE_SPACE": "2",  # GiB
-        "VLLM_CPU_OMP_THREADS_BIND": f"0-{(os.cpu_count() or 1) - 1}",  # by itself it leaves one out
         "VLLM_CPU_OMP_THREADS_BIND": "nobind",  # bound threads wait for whoever has their core
         "OMP_NUM_THREADS": str(len(os.sched_getaffinity(0))),
         "VLLM_CACHE_ROOT": str(venv / "cache"),
