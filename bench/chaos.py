@@ -54,6 +54,7 @@ from modserve.tests.cluster.crowds import crowd, undisturbed
 from modserve.tests.cluster.processes import Nursery, Process
 from modserve.tests.cluster.references import Ask, Reference
 
+CACHES = {"prefix_bytes": 300_000, "image_cache_bytes": 8_000}  # too small for all that is asked
 LAYOUT = ("encode", "encode", "prefill", "prefill", "decode", "decode")
 TOKENS = 80
 PAUSE_S = 1.0  # the most between two faults
@@ -351,7 +352,7 @@ def main() -> int:
         reference = Reference(make_llava_onevision(Path(home) / "model", seed=1))
         nursery = Nursery(Path(home))
         try:
-            cluster = Cluster(nursery, reference.folder)
+            cluster = Cluster(nursery, reference.folder, parts=CACHES)
             cluster.add(*LAYOUT)
             found = asyncio.run(run(cluster, reference, options, counts))
             cluster.close()

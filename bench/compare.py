@@ -4,9 +4,10 @@
 
 Starts each system in turn on the same random checkpoint (bench/checkpoint.py: 164 M parameters, a
 672 x 448 picture is 7 tiles and about 1,390 prompt tokens), sends it every load by `msctl bench`,
-and prints what each did, the ratio to the peer and the goal. The peer is vLLM's CPU build where
---venv names its environment (bench/peers/vllm_cpu.py makes it); ours are a worker that encodes
-beside one for text, and a monolith of one worker for everything. Writes JSON and a plot.
+and prints what each did, the ratio to the peer and the goal; ctrl-C shows what there is by then.
+The peer is vLLM's CPU build where --venv names its environment (bench/peers/vllm_cpu.py makes it);
+ours are a worker that encodes beside one for text, and a monolith of one worker for everything.
+Writes JSON and a plot.
 """
 
 from __future__ import annotations
@@ -173,8 +174,7 @@ def _bench(*options: str) -> Result:
 # What is sent.
 
 
-def run(send: Send, names: Sequence[str], *, quick: bool) -> dict[str, Result]:
-    results = {}
+def run(send: Send, names: Sequence[str], results: dict[str, Result], *, quick: bool) -> None:
     send("--num-prompts", "4", "--max-concurrency", "2", *MIXED, "--seed", "99")  # warm
     for number, name in enumerate(names):
         seed = ("--seed", str(number))
@@ -184,7 +184,6 @@ def run(send: Send, names: Sequence[str], *, quick: bool) -> dict[str, Result]:
             load = LOADS[name]
             prompts = load.prompts if not quick or load.prompts <= 5 else load.prompts // 4
             results[name] = send(*load.options, "--num-prompts", str(prompts), *seed)
-    return results
 
 
 def highest_rate(send: Send, *, quick: bool) -> Result:
@@ -222,7 +221,7 @@ def show(results: dict[str, dict[str, Result]], floors: Floors, console: Console
     for name in results[against]:
         figures = [RATE] if name == "rate" else LOADS[name].figures
         for number, figure in enumerate(figures):
-            values = [figure.of(result[name]) for result in results.values()]
+            values = [figure.of(one[name]) if name in one else None for one in results.values()]
             floor = floors.of(name) if number == 0 else None
             table.add_row(
                 figure.name,
@@ -234,7 +233,7 @@ def show(results: dict[str, dict[str, Result]], floors: Floors, console: Console
 
 
 def _against(figure: Figure, values: Sequence[float | None], *, peer: bool) -> tuple[str, str]:
-    if not peer or figure.goal is None or not values[0] or values[1] is None:
+    if not peer or figure.goal is None or len(values) < 2 or not values[0] or values[1] is None:
         return "", ""
     ratio = values[1] / values[0]
     colour = "green" if figure.met(ratio) else "red"
@@ -289,10 +288,14 @@ def main() -> int:
             log = Path(home) / "peer.log"
             systems = {PEER: lambda: peer(folder, options.venv, log), **systems}
         for name in options.systems or systems:
-            with ExitStack() as stack:
-                print(f"{name} ...", file=sys.stderr)
-                send = stack.enter_context(systems[name]())
-                results[name] = run(send, options.only, quick=options.quick)
+            results[name] = {}
+            try:
+                with ExitStack() as stack:
+                    print(f"{name} ...", file=sys.stderr)
+                    send = stack.enter_context(systems[name]())
+                    run(send, options.only, results[name], quick=options.quick)
+            except KeyboardInterrupt:  # what was measured is shown
+                break
         floors = Floors.measure(folder)
     about = machine.describe()
     console = Console(width=None if sys.stdout.isatty() else 130)

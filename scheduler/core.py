@@ -198,7 +198,7 @@ class Core:
     def _admit(self, request: Request) -> None:
         self._arrivals += 1
         request.order = self._arrivals
-        request.rank = rank(self._now, request.prompt_tokens)
+        request.rank = rank(self._now, request.prompt_tokens, request.deadline - self._now)
         self.requests[request.id] = request
         heapq.heappush(self._deadlines, (request.deadline, request.id))
         request.advance(Phase.ADMITTED, self._now)
@@ -266,8 +266,12 @@ class Core:
         if request is None:
             return
         item = request.media[event.index]
+        if item.phase is ItemPhase.GONE:
+            return  # the prefill did without it: its beginning was known
         if event.gone and item.phase is ItemPhase.READY and item.key in self.images.embeddings:
-            self._lose_embedding(item.key)  # others that count on it start over too
+            # Others that count on it start over too. It is no fault of their runs: what nobody
+            # asked for in a while may have ended its lease.
+            self._lose_embedding(item.key, counts=False)
         else:
             self._run_again(request, counts=True)
         self._dispatch()

@@ -128,10 +128,8 @@ class Images:
 
     def _make_room(self, replica: Replica, size: int, own: Set[str]) -> list[Command]:
         evicted: list[Command] = []
-        for key in [key for key in replica.cached if key not in own]:
-            if replica.ledger.store_bytes.free >= size:
-                break
-            evicted.append(self._evict(key))
+        while replica.ledger.store_bytes.free < size:
+            evicted.append(self._evict(next(key for key in replica.cached if key not in own)))
         return evicted
 
     def _evict(self, key: str) -> Forget:

@@ -12,7 +12,9 @@ from statistics import median
 
 REMEMBERED = 9  # steps
 TELLING = 32  # tokens of a prefill chunk from which its time is not mostly overhead
-LEAST = 16  # tokens of a chunk, however slow the machine: prefill goes on
+LEAST = 64  # tokens of a chunk, however slow the machine
+SHARE = 1.5  # of the decodes' own time that a chunk may take in any case: a prefill that is put
+# off keeps its blocks, and those behind it wait longer than any decode gains
 
 
 class TextPace:
@@ -29,14 +31,16 @@ class TextPace:
             self._decode_s.append(seconds)
         elif prefill_tokens >= TELLING:
             beside_s = self._usual(self._decode_s) if decodes else 0.0
-            self._token_s.append(max(0.0, seconds - beside_s) / prefill_tokens)
+            # The decodes' time may be an old one: while prefills wait, no step goes without.
+            self._token_s.append(max(seconds / 4, seconds - beside_s) / prefill_tokens)
 
     def budget(self, decodes: int) -> int:
         """Tokens of the next step, its decodes among them."""
         token_s = self._usual(self._token_s)
         if self.gap_s is None or not decodes or not token_s:
             return self.most_tokens
-        left_s = self.gap_s - self._usual(self._decode_s)
+        decode_s = self._usual(self._decode_s)
+        left_s = max(self.gap_s - decode_s, SHARE * decode_s)
         return decodes + max(LEAST, min(self.most_tokens - decodes, int(left_s / token_s)))
 
     @staticmethod

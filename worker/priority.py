@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from pathlib import Path
 from threading import get_native_id
 
 log = logging.getLogger(__name__)
@@ -19,5 +20,15 @@ def yield_to_others(nice: int) -> None:
         return
     try:
         os.setpriority(os.PRIO_PROCESS, get_native_id(), nice)
+        if os.getsid(0) == os.getpid():
+            _session(nice)
     except OSError as error:
         log.warning("expected to be allowed a niceness of %d: %s", nice, error)
+
+
+def _session(nice: int) -> None:
+    """Where Linux groups tasks by session, theirs counts against other sessions' and not their own
+    niceness does: a worker that leads one tells the group, too."""
+    group = Path("/proc/self/autogroup")
+    if group.exists():
+        group.write_text(f"{nice}\n")

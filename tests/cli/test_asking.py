@@ -33,6 +33,8 @@ WORKER = {
     "device": "cpu",
     "kv_blocks": 0,
     "kv_blocks_used": 0,
+    "prefix_tokens": 100,
+    "prefix_hit_tokens": 25,
     "store_bytes": 512 * 2**20,
     "store_bytes_used": 3 * 2**20,
     "pending_tokens": 0,
@@ -72,6 +74,7 @@ REPORT = {
         "rejected": 3,
     },
     "queues": {"text": 2, "images": 7},
+    "image_cache": {"asked": 8, "found": 3},
     "rates": {"requests_per_s": 1.5, "tokens_per_s": 99.0, "image_tokens_per_s": 1234.4},
     "journal": {"state": "writing", "folder": "/state/journal", "kept": 5, "error": ""},
 }
@@ -184,6 +187,7 @@ def test_status_shows_workers_queues_memory_and_rates(capsys: pytest.CaptureFixt
     )
     assert "requests open 5 (decoding 3, queued 2)" in lines
     assert "queues text 2 images 7" in lines
+    assert "caches 50 of 200 prompt tokens found 3 of 8 images found" in lines
     assert "rates 1.50 requests/s 99 tokens/s 1234 image tokens/s" in lines
 
 

@@ -268,6 +268,24 @@ def test_with_keys_who_has_some_is_answered_and_no_secret_is_told(tmp_path: Path
     assert not any(secret in text for secret in secrets for text in told)
 
 
+def test_caches_can_be_switched_off_and_a_worker_told_to_yield(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    controller = shell.controller("--prefix-cache", "0", "--image-cache", "0")
+    _, pid, _ = shell.worker("--stage", "all", "--nice", "7")
+    for _ in range(2):
+        line = ("generate", "What is this?", "--image", str(PICTURES / "seven.png"))
+        assert shell.run(*line)[0] == 0
+    report = orjson.loads(shell.run("status", "--json")[1])
+    threads = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/stat")]
+    assert shell.run("stop")[0] == 0
+    assert finished(controller) == 0
+    assert report["image_cache"] == {"asked": 2, "found": 0}
+    (worker,) = report["workers"]
+    assert (worker["prefix_tokens"], worker["kv_blocks_cached"]) == (0, 0)
+    nices = {line.rpartition(")")[2].split()[16] for line in threads}
+    assert nices == {"0", "7"}, "what computes yields, what speaks does not"
+
+
 def test_an_address_that_others_reach_needs_keys(tmp_path: Path) -> None:
     said = Shell(tmp_path).fails("start-controller", "--model", "tiny", "--bind", "tcp://0.0.0.0:0")
     assert "expected a loopback address, or --keys, or --insecure" in said

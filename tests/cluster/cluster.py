@@ -30,8 +30,11 @@ PARTS: dict[str, Any] = {
     "store_bytes": 16 << 20,
     "staging_bytes": 16 << 20,
     "step_tokens": STEP_TOKENS,
+    "prefix_bytes": 0,  # asking the same again is to be the same work again
+    "image_cache_bytes": 0,
     "beat_s": 0.1,
 }
+CACHES: dict[str, Any] = {"prefix_bytes": None, "image_cache_bytes": None}  # as by default
 HELD = [
     f"{kind}_{how}"
     for kind in ("kv_blocks", "store_bytes", "staging_bytes")

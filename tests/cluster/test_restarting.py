@@ -11,7 +11,7 @@ import pytest
 from modserve.client import AsyncClient
 
 from .asking import answer, image_asks, run, stream
-from .cluster import SPLIT, TEXT, Cluster, settled, until
+from .cluster import CACHES, SPLIT, TEXT, Cluster, settled, until
 from .conftest import Clusters
 from .crowds import Crowd, crowd, undisturbed
 from .processes import Nursery, wait_until
@@ -89,7 +89,7 @@ def test_embeddings_outlive_the_controller(
     clusters: Clusters, reference_of: Callable[[str], Reference]
 ) -> None:
     reference = reference_of("llava")
-    cluster = clusters.fresh(reference.folder, SPLIT)
+    cluster = clusters.fresh(reference.folder, SPLIT, parts=CACHES)
     ask = image_asks(tokens=4)[1]
 
     async def body() -> None:

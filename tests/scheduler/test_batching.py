@@ -34,9 +34,9 @@ def test_of_prompts_as_long_the_first_one_goes_first() -> None:
 
 
 def test_a_short_prompt_overtakes_a_long_one_that_has_not_waited_for_long() -> None:
-    long = came("long", 0.0, 1000, computed=200)
-    assert next_batch([long, came("short", 1.5, 10)], 10) == [("short", 10)]
-    assert next_batch([long, came("late", 1.7, 10)], 10) == [("long", 10)]
+    long, bound_s = came("long", 0.0, 1010, computed=200), 800 / AGING
+    assert next_batch([long, came("short", 0.99 * bound_s, 10)], 10) == [("short", 10)]
+    assert next_batch([long, came("late", 1.01 * bound_s, 10)], 10) == [("long", 10)]
 
 
 @given(

@@ -125,6 +125,14 @@ def test_an_image_that_was_seen_before_is_not_encoded_again(make: Make) -> None:
     assert (core.core.images.asked, core.core.images.found) == (2, 1)
 
 
+def test_a_pull_that_nobody_needed_any_more_may_fail(make: Make) -> None:
+    core = make()
+    core(joined("e", "encode"), joined("t", "text"))
+    core(on.Arrived(request("a", "x")), on.Encoded("x", "e", 1), on.Prefilled("a", "t", 1, 1))
+    assert core(on.PullFailed("a", "t", 1, 0, gone=True)) == []
+    assert core.core.requests["a"].phase is Phase.DECODING
+
+
 def test_what_was_not_asked_for_longest_makes_way(make: Make) -> None:
     core = make()
     core(joined("e", "encode", store=40), joined("t", "text"))  # room for two

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modserve.scheduler.pacing import LEAST, ImagePace, TextPace
+from modserve.scheduler.pacing import LEAST, SHARE, ImagePace, TextPace
 
 
 def measured(decode_s: float = 0.05, token_s: float = 0.001, gap_s: float = 0.15) -> TextPace:
@@ -31,7 +31,8 @@ def test_before_anything_was_measured_only_the_limit_counts(pace: TextPace) -> N
 
 
 def test_a_prefill_goes_on_even_where_decodes_alone_take_longer() -> None:
-    assert measured(decode_s=0.4).budget(8) == 8 + LEAST
+    assert measured(decode_s=0.2).budget(8) == pytest.approx(8 + SHARE * 200, abs=1)
+    assert measured(decode_s=0.2, token_s=0.1).budget(8) == 8 + LEAST
 
 
 def test_a_step_that_the_machine_held_up_is_forgotten() -> None:
@@ -45,7 +46,15 @@ def test_a_machine_that_became_slower_is_believed_after_some_steps() -> None:
     pace = measured()
     for _ in range(9):
         pace.took(100, 8, 0.05 + 100 * 0.002)
-    assert pace.budget(8) == pytest.approx(8 + 50, abs=1)
+    assert pace.budget(8) == 8 + LEAST
+
+
+def test_a_backlog_in_which_no_step_goes_without_prefill_slows_nobody_down_for_good() -> None:
+    pace = measured(decode_s=0.3)
+    for _ in range(50):  # the decodes that took so long have ended
+        tokens = pace.budget(2) - 2
+        pace.took(tokens, 2, 0.02 + tokens * 0.001)
+    assert pace.budget(2) >= 2 + 150
 
 
 @given(

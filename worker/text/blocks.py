@@ -90,7 +90,7 @@ class BlockTables:
     def home(self, owner: str, limit: int) -> Run | None:
         """A free place where all blocks of a scattered owner would lie side by side."""
         blocks = self.tables[owner].blocks
-        place = self._place(blocks, limit)
+        place = self._make_place(blocks, limit)
         return Run(place.start, blocks) if place else None
 
     def move(self, owner: str, home: Run, limit: int) -> None:
@@ -142,7 +142,7 @@ class BlockTables:
     def _make_place(self, blocks: int, limit: int) -> Run | None:
         """Spares make way for a gap that a view needs, if one can come of it."""
         place = self._place(blocks, limit)
-        longest = max((gap.length for gap in self._gaps(zones=False, spares=False)), default=0)
+        longest = max((gap.length for gap in self._gaps(zones=True, spares=False)), default=0)
         wanted = limit if limit <= longest else blocks
         while self.spares and (place is None or place.length < wanted):
             self.evict()

@@ -130,6 +130,8 @@ class TextStage:
 
     def _keys(self, sequence: Sequence, tokens: int) -> list[Key]:
         """Of the first `tokens`; those of the prompt were made once."""
+        if not self.prefixes.on:
+            return []
         size = self.pool.block_size
         return keys_of(
             sequence.tokens[:tokens],
@@ -204,7 +206,11 @@ class TextStage:
         self.pool.open(task.request_id, len(task.token_ids), task.longest)
         self.sequences[task.request_id] = sequence
         if doing is Doing.PREFILLING:
-            self._begin_behind_what_is_known(sequence)
+            try:
+                self._begin_behind_what_is_known(sequence)
+            except Exception:  # nobody knows of it yet
+                self.drop(sequence.id, sound=False)
+                raise
 
     def _begin_behind_what_is_known(self, sequence: Sequence) -> None:
         """Its last token is computed in any case: the next one is chosen from it."""

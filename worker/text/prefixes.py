@@ -34,6 +34,10 @@ class Prefixes:
         self.asked_tokens = 0  # of prompts, since the start
         self.found_tokens = 0
 
+    @property
+    def on(self) -> bool:
+        return self._most > 0
+
     def take(self, owner: str, keys: Sequence[Key], most_tokens: int) -> int:
         """Copy the longest known beginning into the blocks of `owner`; how many tokens that was."""
         if not self._most:
