@@ -53,8 +53,10 @@ async def test_a_worker_that_does_not_belong_is_told_why(
 @conversation
 async def test_a_worker_of_another_model_or_dtype_is_told_why(field: str) -> None:
     async with controller() as scene:
-        good, bad = scene.worker("text"), scene.worker("text", epoch=2)
+        good, bad, client = scene.worker("text"), scene.worker("text", epoch=2), scene.client()
         await good.join()
+        client.submit("a")
+        await good.hear(say.Prefill)  # by now it has settled the dtype
         bad.say(bad.hello)
         await bad.hear(say.Welcome)
         bad.say(msgspec.structs.replace(bad.ready(), **{field: "other"}))

@@ -7,6 +7,7 @@ import asyncio
 import msgspec
 import orjson
 
+from modserve.controller.options import Parts
 from modserve.transport import codec
 from modserve.transport import messages as say
 
@@ -36,7 +37,7 @@ async def test_a_text_request_from_submit_to_the_last_word() -> None:
 
 @conversation
 async def test_an_image_goes_to_the_encoder_and_its_handle_to_the_text_worker() -> None:
-    async with controller() as scene:
+    async with controller(parts=Parts(image_cache_bytes=0)) as scene:
         encoder, text, client = (
             scene.worker("encode"),
             scene.worker("text"),

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from modserve.controller.options import Parts
 from modserve.transport import messages as say
 
 from .scripted import PICTURE, Client, Scene, Worker, controller, conversation, handle
@@ -254,7 +255,7 @@ async def test_an_embedding_is_used_where_it_is(tmp_path: Path) -> None:
 
 @conversation
 async def test_an_embedding_that_nobody_needs_is_forgotten(tmp_path: Path) -> None:
-    async with controller(journal=tmp_path) as scene:
+    async with controller(journal=tmp_path, parts=Parts(image_cache_bytes=0)) as scene:
         encoder, _, stored = await encoded(scene)
         await scene.succeed()
         other = msgspec.structs.replace(stored, key="other")
