@@ -47,6 +47,12 @@ def decode_bytes(text: Any, head: Any) -> float:
     return float((layers_weights(text) + head.weight.numel()) * head.weight.element_size())
 
 
+def step_seconds(text: Any, head: Any, rows: int, *, flops: float, reads: float) -> float:
+    """A decode step at the rate of a matrix product (FLOP/s), or as fast as its weights can be
+    read (bytes/s), whichever is slower."""
+    return max(decode_bytes(text, head) / reads, decode_flops(text, head, rows) / flops)
+
+
 def _tower(half: Any) -> Any:
     """Older transformers keep SigLIP's modules one level deeper."""
     return getattr(half.vision_tower, "vision_model", half.vision_tower)

@@ -31,7 +31,9 @@ from rich.table import Table
 
 from modserve.bench import checkpoint, machine
 from modserve.bench.floors import Floors
+from modserve.bench.options import some_of
 from modserve.bench.peers import vllm_cpu
+from modserve.bench.report import amount
 from modserve.cli.cluster import Cluster, wait_for
 
 LOAD_S = 3600.0  # for one load, whatever it is
@@ -133,6 +135,7 @@ LOADS = {
         ],
     ),
 }
+NAMES = [*LOADS, "rate"]
 RATE = Figure("rate with 90 % in time", "req/s", lambda result: result["rate"], 4.0)
 
 
@@ -225,9 +228,9 @@ def show(results: dict[str, dict[str, Result]], floors: Floors, console: Console
             floor = floors.of(name) if number == 0 else None
             table.add_row(
                 figure.name,
-                *(_number(value, figure.unit) for value in values),
+                *("-" if value is None else amount(value, figure.unit) for value in values),
                 *_against(figure, values, peer=against == PEER),
-                "" if floor is None else _number(floor, figure.unit),
+                "" if floor is None else amount(floor, figure.unit),
             )
     console.print(table)
 
@@ -239,13 +242,6 @@ def _against(figure: Figure, values: Sequence[float | None], *, peer: bool) -> t
     colour = "green" if figure.met(ratio) else "red"
     sign = "≤" if figure.at_most else "≥"
     return f"{ratio:.2f}", f"[{colour}]{sign} {figure.goal:.2f}[/]"
-
-
-def _number(value: float | None, unit: str) -> str:
-    if value is None:
-        return "-"
-    digits = 0 if value >= 100 else 1 if value >= 10 else 2
-    return f"{value:,.{digits}f} {unit}"
 
 
 def plot(results: dict[str, dict[str, Result]], path: Path) -> None:
@@ -311,20 +307,13 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--venv", type=Path, metavar="FOLDER", help="of vLLM; none: ours alone")
-    parser.add_argument("--only", type=_names, default=[*LOADS, "rate"], metavar="LOADS")
+    parser.add_argument("--only", type=some_of(NAMES), default=NAMES, metavar="LOADS")
     parser.add_argument("--systems", type=lambda text: text.split(","), metavar="NAMES")
     parser.add_argument("--quick", action="store_true", help="a quarter of everything")
     parser.add_argument("--small", action="store_true", help="a model of no size at all")
     results = Path(__file__).parent / "results" / "compare.json"
     parser.add_argument("--json", type=Path, metavar="FILE", default=results)
     return parser.parse_args()
-
-
-def _names(text: str) -> list[str]:
-    named = text.split(",")
-    if unknown := sorted(set(named) - {*LOADS, "rate"}):
-        raise argparse.ArgumentTypeError(f"expected {', '.join(LOADS)}, rate, got {unknown}")
-    return named
 
 
 if __name__ == "__main__":

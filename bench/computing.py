@@ -64,14 +64,15 @@ def _prefill(stage: TextStage, tokens: int, vocabulary: int) -> None:
 def _encodes(made: Stages) -> dict[str, Work]:
     return {
         f"encode of {images} image{'s' * (images > 1)} of {TILES} tiles": (
-            _encode(made, images),
+            encoding(made, images),
             arithmetic.encode_flops(made.vision, images * TILES),
         )
         for images in IMAGES
     }
 
 
-def _encode(made: Stages, images: int) -> Callable[[], object]:
+def encoding(made: Stages, images: int) -> Callable[[], object]:
+    """What encodes so many pictures of seven tiles each time it is called."""
     stage, vision = made.encode, made.vision
     assert stage is not None
     assert vision is not None

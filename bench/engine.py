@@ -30,7 +30,7 @@ from modserve.bench import (
     tracing,
     transferring,
 )
-from modserve.bench.options import Options
+from modserve.bench.options import Options, some_of
 from modserve.bench.report import Part, Report, show
 
 PARTS = {  # in this order
@@ -80,7 +80,7 @@ def _run(options: argparse.Namespace, told: Options) -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument(
-        "--only", metavar="PARTS", type=_parts, default=list(PARTS), help=", ".join(PARTS)
+        "--only", metavar="PARTS", type=some_of(PARTS), default=list(PARTS), help=", ".join(PARTS)
     )
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--checkpoint", type=Path, metavar="FOLDER", help="do not make one")
@@ -90,15 +90,6 @@ def _options() -> argparse.Namespace:
     results = Path(__file__).parent / "results" / "engine.json"
     parser.add_argument("--json", type=Path, metavar="FILE", default=results)
     return parser.parse_args()
-
-
-def _parts(text: str) -> list[str]:
-    """In the order of PARTS, whatever the order they are named in."""
-    named = text.split(",")
-    unknown = [name for name in named if name not in PARTS]
-    if unknown:
-        raise argparse.ArgumentTypeError(f"expected {', '.join(PARTS)}, got {', '.join(unknown)}")
-    return [name for name in PARTS if name in named]
 
 
 if __name__ == "__main__":

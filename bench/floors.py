@@ -36,10 +36,7 @@ class Floors:
         assert made.text is not None
         text, head = made.text.half.text, made.text.lm_head
         flops, reads = matmul_rate(CPU, torch.float32), read_rate(CPU)
-        step_s = max(
-            arithmetic.decode_bytes(text, head) / reads,
-            arithmetic.decode_flops(text, head, AT_ONCE) / flops,
-        )
+        step_s = arithmetic.step_seconds(text, head, AT_ONCE, flops=flops, reads=reads)
         return cls(
             flops / 1e9,
             reads / 1e9,

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from io import BytesIO
-
 import numpy as np
 from PIL import Image
+
+from modserve.client.load.pictures import Pictures, blots
 
 SIZE = (672, 448)
 TILES = 7  # the whole, and 3 × 2 parts
 
 
 def picture(seed: int) -> Image.Image:
-    """Soft blots, so that a JPEG file of it is as large as one of a photograph."""
-    blots = np.random.default_rng(seed).integers(0, 256, (32, 48, 3), dtype=np.uint8)
-    return Image.fromarray(blots).resize(SIZE, Image.Resampling.BICUBIC)
+    return blots(*SIZE, np.random.default_rng(seed))
 
 
 def jpeg(seed: int) -> bytes:
-    file = BytesIO()
-    picture(seed).save(file, "JPEG", quality=90)
-    return file.getvalue()
+    return Pictures(seed=seed).picture(*SIZE)

@@ -81,11 +81,12 @@ def _cells(figure: Figure) -> list[str]:
     colour = "green" if figure.met else "red"
     goal = "" if figure.goal is None else f"[{colour}]≥ {figure.goal:.2f}[/]"
     name = f"{figure.name} [dim]{figure.note}[/]" if figure.note else figure.name
-    reference = "" if figure.reference is None else _number(figure.reference, figure.unit)
+    reference = "" if figure.reference is None else amount(figure.reference, figure.unit)
     ratio = "" if figure.ratio is None else f"{figure.ratio:.2f}"
-    return [name, _number(figure.value, figure.unit), figure.against, reference, ratio, goal]
+    return [name, amount(figure.value, figure.unit), figure.against, reference, ratio, goal]
 
 
-def _number(value: float, unit: str) -> str:
+def amount(value: float, unit: str) -> str:
+    """Three digits or all before the point."""
     digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 3
     return f"{value:,.{digits}f} {unit}"

@@ -105,8 +105,5 @@ def _floor(made: Stages, count: int, tokens: int) -> float:
     text, head = stage.half.text, stage.lm_head
     flops, reads = matmul_rate(CPU, torch.float32), read_rate(CPU)
     prompts = count * arithmetic.prefill_flops(text, PROMPT) / flops
-    step = max(
-        arithmetic.decode_bytes(text, head) / reads,
-        arithmetic.decode_flops(text, head, count) / flops,
-    )
+    step = arithmetic.step_seconds(text, head, count, flops=flops, reads=reads)
     return count * tokens / (prompts + (tokens - 1) * step)

@@ -41,7 +41,7 @@ class TextPace:
             return self.most_tokens
         decode_s = self._usual(self._decode_s)
         left_s = max(self.gap_s - decode_s, SHARE * decode_s)
-        return decodes + max(LEAST, min(self.most_tokens - decodes, int(left_s / token_s)))
+        return decodes + max(LEAST, int(min(self.most_tokens - decodes, left_s / token_s)))
 
     @staticmethod
     def _usual(seconds: deque[float]) -> float:

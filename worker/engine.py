@@ -108,14 +108,12 @@ class Engine:
     _calls: SimpleQueue[Call | None] = field(default_factory=SimpleQueue)
     _runs: dict[str, _Run] = field(default_factory=dict)
     _thread: Thread | None = None
-    _nice: int = 0
     _tokens: int = 0
     _busy_s: float = 0.0
 
     def start(self, nice: int = 0) -> None:
         """`nice`: how much its thread, and those that torch starts from it, yield to others."""
-        self._nice = nice
-        self._thread = Thread(target=self._serve, name="engine", daemon=True)
+        self._thread = Thread(target=self._serve, args=(nice,), name="engine", daemon=True)
         self._thread.start()
 
     def stop(self, timeout_s: float) -> None:
@@ -130,8 +128,8 @@ class Engine:
 
     # On the engine's thread.
 
-    def _serve(self) -> None:
-        yield_to_others(self._nice)
+    def _serve(self, nice: int) -> None:
+        yield_to_others(nice)
         with torch.inference_mode():
             busy, going = False, True
             while going:

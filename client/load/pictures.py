@@ -33,10 +33,13 @@ class Pictures:
         return self._kept[number % self._same]
 
     def _make(self, number: int, width: int, height: int) -> bytes:
-        dice = np.random.default_rng((self._seed, number))
-        grid = (2 + height // BLOT, 2 + width // BLOT, 3)
-        blots = Image.fromarray(dice.integers(0, 256, grid, dtype=np.uint8))
+        picture = blots(width, height, np.random.default_rng((self._seed, number)))
         file = BytesIO()
-        picture = blots.resize((width, height), Image.Resampling.BICUBIC)
         picture.save(file, self._kind, quality=QUALITY, compress_level=1)
         return file.getvalue()
+
+
+def blots(width: int, height: int, dice: np.random.Generator) -> Image.Image:
+    grid = (2 + height // BLOT, 2 + width // BLOT, 3)
+    small = Image.fromarray(dice.integers(0, 256, grid, dtype=np.uint8))
+    return small.resize((width, height), Image.Resampling.BICUBIC)

@@ -6,7 +6,6 @@ import gzip
 import signal
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
@@ -17,7 +16,7 @@ from modserve.cli.main import run
 from modserve.cli.workloads import Wanted, workload_of
 
 from ..client.load.web import Request, chunk, serving, whole
-from .test_processes import DEADLINE_S, Shell, finished
+from .shell import DEADLINE_S, Shell
 
 TRACE = """\
 arrival_s,num_images,context_tokens,generated_tokens,num_images_raw,trace_offset_s,source_row
@@ -28,15 +27,12 @@ arrival_s,num_images,context_tokens,generated_tokens,num_images_raw,trace_offset
 NEVER = "arrival_s,num_images,context_tokens,generated_tokens\n0,0,9,3\n86400,0,9,3\n"
 
 
-@pytest.fixture(scope="module")
-def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
-    """With a controller and one worker that does everything."""
-    shell = Shell(tmp_path_factory.mktemp("home"))
-    process = shell.controller()
-    shell.worker("--stage", "all")
-    yield shell
-    assert shell.run("stop")[0] == 0
-    assert finished(process) == 0
+def once(request: Request) -> None:
+    """A server that answers its first request and refuses the others."""
+    if len(request.server.asked) > 1:
+        request.begin(429)
+    else:
+        whole("a", "b")(request)
 
 
 @pytest.mark.slow
@@ -147,13 +143,7 @@ def test_warm_ups_do_not_wait_and_are_not_counted(
     """The trace's second request is due tomorrow; as a warm-up it goes at once, and is refused."""
     (tmp_path / "trace.csv").write_text(NEVER)
 
-    def answer(request: Request) -> None:
-        if len(request.server.asked) > 1:
-            request.begin(429)
-        else:
-            whole("a", "b")(request)
-
-    with serving(answer) as web:
+    with serving(once) as web:
         line = f"bench --url {web.url} --model m --tokenizer {TINY} --max-concurrency 1"
         line += f" --trace {tmp_path / 'trace.csv'} --num-warmups 2"
         assert run(line.split()) == 1
@@ -178,13 +168,7 @@ def test_a_server_that_counts_no_tokens_is_noted(capsys: pytest.CaptureFixture[s
 
 
 def test_a_server_that_refuses_is_a_figure(capsys: pytest.CaptureFixture[str]) -> None:
-    def answer(request: Request) -> None:
-        if len(request.server.asked) > 1:
-            request.begin(429)
-        else:
-            whole("a", "b")(request)
-
-    with serving(answer) as web:
+    with serving(once) as web:
         line = f"bench --url {web.url} --model m --tokenizer {TINY} --num-prompts 3 --json"
         assert run([*line.split(), "--max-concurrency", "1", "--goodput", "ttft:60000"]) == 0
     result = orjson.loads(capsys.readouterr().out)

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
@@ -16,84 +12,9 @@ import pytest
 
 from modserve.cli.demo import PICTURES, REQUESTS
 
+from .shell import Shell, finished, gone
+
 pytestmark = pytest.mark.slow
-MSCTL = (sys.executable, "-m", "modserve.cli.main")
-DEADLINE_S = 120.0
-
-
-class Shell:
-    """A user's shell: one state folder, one controller."""
-
-    def __init__(self, home: Path) -> None:
-        self.env = {**os.environ, "XDG_STATE_HOME": str(home), "OMP_NUM_THREADS": "1"}
-        self.env.pop("MODSERVE_CONTROLLER", None)
-
-    def start(self, *line: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            (*MSCTL, *line),
-            env=self.env,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def run(self, *line: str) -> tuple[int, str, str]:
-        done = subprocess.run(
-            (*MSCTL, *line), env=self.env, capture_output=True, text=True, timeout=DEADLINE_S
-        )
-        return done.returncode, done.stdout, done.stderr
-
-    def fails(self, *line: str) -> str:
-        code, out, complaint = self.run(*line)
-        assert (code, out) == (1, ""), complaint
-        assert "Traceback" not in complaint
-        return complaint.splitlines()[-1]
-
-    def controller(self, *options: str) -> subprocess.Popen[str]:
-        """Started, and meant by the commands that follow."""
-        line = ("start-controller", "--model", "tiny", "--bind", "tcp://127.0.0.1:0", *options)
-        process = self.start(*line)
-        assert process.stdout is not None
-        word, endpoint = process.stdout.readline().split()
-        assert word == "ready"
-        self.env["MODSERVE_CONTROLLER"] = endpoint
-        return process
-
-    def worker(self, *line: str) -> tuple[str, int, Path]:
-        code, out, complaint = self.run("add-worker", "--threads", "1", *line)
-        assert code == 0, complaint
-        told = re.fullmatch(r"worker (\S+) pid (\d+) log (\S+)\n", out)
-        assert told is not None, out
-        return told[1], int(told[2]), Path(told[3])
-
-
-def finished(process: subprocess.Popen[str]) -> int:
-    process.communicate(timeout=30)
-    return process.returncode
-
-
-def gone(pid: int) -> bool:
-    """Within the deadline: a detached worker is nobody's child here, so it cannot be waited for."""
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        try:
-            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
-                return True
-        except FileNotFoundError:
-            return True
-        time.sleep(0.02)
-    return False
-
-
-@pytest.fixture(scope="module")
-def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
-    """With a controller and one worker that does everything."""
-    shell = Shell(tmp_path_factory.mktemp("home"))
-    process = shell.controller()
-    shell.worker("--stage", "all")
-    yield shell
-    assert shell.run("stop")[0] == 0
-    assert finished(process) == 0
 
 
 def test_generate_streams_a_text_and_json_tells_the_same(shell: Shell) -> None:
@@ -277,8 +198,11 @@ def test_caches_can_be_switched_off_and_a_worker_told_to_yield(tmp_path: Path) -
         assert shell.run(*line)[0] == 0
     report = orjson.loads(shell.run("status", "--json")[1])
     threads = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/stat")]
+    group = Path(f"/proc/{pid}/autogroup")
+    session = group.read_text().split()[-1] if group.exists() else "7"
     assert shell.run("stop")[0] == 0
     assert finished(controller) == 0
+    assert session == "7", "or niceness would count for nothing among sessions"
     assert report["image_cache"] == {"asked": 2, "found": 0}
     (worker,) = report["workers"]
     assert (worker["prefix_tokens"], worker["kv_blocks_cached"]) == (0, 0)

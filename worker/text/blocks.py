@@ -142,6 +142,8 @@ class BlockTables:
     def _make_place(self, blocks: int, limit: int) -> Run | None:
         """Spares make way for a gap that a view needs, if one can come of it."""
         place = self._place(blocks, limit)
+        if not self.spares:
+            return place
         longest = max((gap.length for gap in self._gaps(zones=True, spares=False)), default=0)
         wanted = limit if limit <= longest else blocks
         while self.spares and (place is None or place.length < wanted):

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence as Rows
+from contextlib import ExitStack
 
 import torch
 from tokenizers import Tokenizer
@@ -159,7 +160,6 @@ class TextStage:
         for _ in range(3):
             self._try(1, min(MEASURED, self.pace.most_tokens))
             self._try(8, 4)
-        self.prefixes.clear()
 
     def _try(self, requests: int, tokens: int) -> None:
         for number in range(requests):
@@ -167,7 +167,8 @@ class TextStage:
             if self.pool.blocks_for(task.longest) <= self.pool.tables.free:
                 self.admit(task)
         while not self.step().idle:
-            self.prefixes.clear()
+            pass
+        self.prefixes.clear()
 
     def stats(self) -> TextStats:
         doing = [sequence.doing for sequence in self.sequences.values()]
@@ -206,21 +207,17 @@ class TextStage:
         self.pool.open(task.request_id, len(task.token_ids), task.longest)
         self.sequences[task.request_id] = sequence
         if doing is Doing.PREFILLING:
-            try:
+            with ExitStack() as undoing:  # where the copy fails nobody knows of the sequence yet
+                undoing.callback(self.drop, sequence.id, sound=False)
                 self._begin_behind_what_is_known(sequence)
-            except Exception:  # nobody knows of it yet
-                self.drop(sequence.id, sound=False)
-                raise
+                undoing.pop_all()
 
     def _begin_behind_what_is_known(self, sequence: Sequence) -> None:
         """Its last token is computed in any case: the next one is chosen from it."""
         sequence.computed = self.prefixes.take(sequence.id, sequence.keys, len(sequence.tokens) - 1)
         if sequence.cross is None:
-            passed = {s.image_index for s in sequence.task.spans}
-            passed -= {
-                s.image_index for s in sequence.task.spans if not s.ends_by(sequence.computed)
-            }
-            sequence.missing -= passed
+            ahead = (s for s in sequence.task.spans if not s.ends_by(sequence.computed))
+            sequence.missing = {span.image_index for span in ahead}
 
     def _emission(self, task: TextTask, emitted: Rows[int]) -> Emission:
         emission = Emission(self.tokenizer, task.sampling, self.eos_ids, emitted)

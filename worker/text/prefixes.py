@@ -129,10 +129,10 @@ def keys_of(
     `after`: the keys of the first blocks, where they were told before. The chain ends in front of
     an image whose content nobody named.
     """
-    keys = list(after)
-    before = keys[-1] if keys else _hash(b"", *(_image(s, 0) for s in spans if seeing_all))
     if seeing_all and not all(span.key for span in spans):
         return []
+    keys = list(after)
+    before = keys[-1] if keys else _hash(b"", *(_image(s, 0) for s in spans if seeing_all))
     for start in range(len(keys) * block_size, len(tokens) - block_size + 1, block_size):
         end = start + block_size
         here = [span for span in spans if span.start < end and start < span.start + span.length]
