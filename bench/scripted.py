@@ -37,6 +37,7 @@ class Worker:
             pid=1,
             device="cpu",
             dtype="auto",
+            cores=1,
             threads=1,
             log="",
         )

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from ..scheduler.sharing import threads
+from ..scheduler.sharing import niceness, threads
 from ..scheduler.stage import Stage, role_of
 from ..transport.messages import Beat, Hello, Loading, Ready
 
@@ -26,6 +26,7 @@ class Member:
     joined: float
     heard: float
     threads: int = 1
+    beside: bool = False  # as it was told: somebody who yields to it has work
     standing: Standing = Standing.LOADING
     loading: Loading | None = None
     ready: Ready | None = None
@@ -67,11 +68,18 @@ class Crew:
             number += 1
         return f"{role}-{number}"
 
-    def threads_of(self, member: Member, cores: int) -> int:
+    def threads_of(self, member: Member) -> int:
         """Those that it named, or its share of the host's cores."""
         others = [
             one.stages
             for one in self
             if one is not member and (one.hello.host, one.hello.threads) == (member.hello.host, 0)
         ]
-        return member.hello.threads or threads(cores, member.stages, others)
+        return member.hello.threads or threads(member.hello.cores, member.stages, others)
+
+    def yielding_to(self, member: Member) -> Iterator[Member]:
+        """Those of its host that yield to it."""
+        mine = niceness(member.stages)
+        for one in self:
+            if one.hello.host == member.hello.host and niceness(one.stages) > mine:
+                yield one

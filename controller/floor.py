@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
-import os
 from collections.abc import Callable, Sequence, Set
 from functools import partial
 from typing import Any
@@ -76,7 +75,7 @@ class Floor:
         member = Member(name, identity, word, stages, joined=now, heard=now)
         crew.add(member)
         self.tell(member, self._welcome(member))
-        self._share_threads(word.host)
+        self.share_threads(word.host)
 
     def _refusal(self, word: say.Hello) -> str | None:
         if word.protocol != say.PROTOCOL:
@@ -104,6 +103,7 @@ class Floor:
 
     def _welcome(self, member: Member) -> say.Welcome:
         office, parts = self._office, self._office.options.parts
+        member.beside = False
         return say.Welcome(
             name=member.name,
             model=str(office.options.model),
@@ -122,15 +122,24 @@ class Floor:
             prefix_bytes=parts.prefix_bytes,
         )
 
-    def _share_threads(self, host: str) -> None:
+    def share_threads(self, host: str) -> None:
         """Divide a host's cores anew among the workers that named no number of threads."""
         for member in self._office.crew:
             if member.hello.host != host:
                 continue
-            threads = self._office.crew.threads_of(member, os.cpu_count() or 1)
-            if threads != member.threads:
-                member.threads = threads
-                self.tell(member, say.Share(threads))
+            threads = self._office.crew.threads_of(member)
+            beside = self._works_beside(member)
+            if (threads, beside) != (member.threads, member.beside):
+                member.threads, member.beside = threads, beside
+                self.tell(member, say.Share(threads, beside))
+
+    def _works_beside(self, member: Member) -> bool:
+        """Whether somebody who yields to it has pictures to encode."""
+        if member.hello.threads or member.hello.device != "cpu":
+            return False
+        replicas = self._office.core.replicas
+        beside = (replicas.get(one.name) for one in self._office.crew.yielding_to(member))
+        return any(one is not None and one.images for one in beside)
 
     def _loading(self, member: Member, word: say.Loading) -> None:
         member.loading = word
@@ -234,7 +243,7 @@ class Floor:
         self._office.fewer.set()
         for identity, ask in member.waiting:
             self._office.router.send(identity, codec.encode(say.Granted(ask)))
-        self._share_threads(member.hello.host)
+        self.share_threads(member.hello.host)
 
     def tell(self, member: Member, word: say.ToWorker, *frames: Any) -> None:
         """Send a word; a worker that cannot be reached is lost, but not in the midst of this."""
@@ -253,6 +262,7 @@ class Floor:
         if self._embedding(member, word.key, word.run) is not None:
             self._office.handles[word.key] = (word.run, word.handle)
             self._office.pump(on.Encoded(word.key, member.name, word.run))
+            self.share_threads(member.hello.host)
 
     def _embedding(self, member: Member, key: str, run: int) -> Embedding | None:
         found = self._office.core.images.embeddings.get(key)
@@ -263,6 +273,7 @@ class Floor:
     def _encode_error(self, member: Member, word: say.EncodeError) -> None:
         log.info("%s could not encode an image: %s", member.name, word.reason)
         self._office.pump(on.EncodeFailed(word.key, member.name, word.run, word.reason, word.fault))
+        self.share_threads(member.hello.host)
 
     def _landed(self, member: Member, word: say.Landed) -> None:
         self._office.pump(on.Pulled(word.request_id, member.name, word.run, word.index))

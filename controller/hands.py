@@ -48,6 +48,9 @@ class Hands:
         image = self._office.tickets[command.request].images[command.index]
         word = say.Encode(command.key, command.run, image.mode, image.rows)
         self._tell(command.replica, word, image.data)
+        member = self._office.crew.named(command.replica)
+        if member is not None:
+            self._floor.share_threads(member.hello.host)
 
     def _forget(self, command: do.Forget) -> None:
         if self._office.handles.get(command.key, (0,))[0] == command.run:

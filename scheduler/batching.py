@@ -6,7 +6,7 @@ tokens, blocks or tensors stand behind them is the caller's business.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from .aging import rank_now
@@ -43,17 +43,33 @@ def next_batch(runnable: Iterable[Runnable], budget: int) -> list[tuple[str, int
 
     Every decode takes its one token, also beyond `budget`: a token already promised to a reader
     waits for nobody. What is left goes to the prefills by what they still miss, shortest first
-    and older ones before younger ones (aging.py), so that mostly the ones under way go on.
+    and older ones before younger ones (aging.py), so that mostly the ones under way go on. Where
+    age put a long one first, the shorter ones may take all but a quarter: it is not kept from
+    going on, and they need not wait for all of it.
     """
-    order = sorted(runnable, key=_precedence)
-    batch: list[tuple[str, int]] = []
-    left = budget
-    for request in order:
-        tokens = 1 if request.decoding else min(request.ready - request.computed, left)
+    everybody = list(runnable)
+    taken = {one.request_id: 1 for one in everybody if one.decoding}
+    prefills = sorted(
+        (one for one in everybody if _missing(one) > 0 and not one.decoding), key=_rank
+    )
+    left = budget - len(taken)
+    for request, most in _turns(prefills, left):
+        tokens = min(_missing(request) - taken.get(request.request_id, 0), most, left)
         if tokens > 0:
-            batch.append((request.request_id, tokens))
+            taken[request.request_id] = taken.get(request.request_id, 0) + tokens
             left -= tokens
-    return batch
+    return list(taken.items())
+
+
+def _turns(prefills: Sequence[Runnable], budget: int) -> Iterator[tuple[Runnable, int]]:
+    """Who may take how many tokens, one after another; the first one's turn comes twice."""
+    if not prefills:
+        return
+    first = prefills[0]
+    shorter = [one for one in prefills if _missing(one) < _missing(first)]
+    yield first, -(-budget // 4) if shorter else budget
+    yield from ((one, budget) for one in sorted(shorter, key=_missing))
+    yield from ((one, budget) for one in prefills)
 
 
 def preempt(growers: Sequence[Grower], free: int) -> list[str]:
@@ -68,5 +84,9 @@ def preempt(growers: Sequence[Grower], free: int) -> list[str]:
     return victims
 
 
-def _precedence(request: Runnable) -> tuple[bool, float]:
-    return (not request.decoding, rank_now(request.rank, request.computed))
+def _missing(request: Runnable) -> int:
+    return request.ready - request.computed
+
+
+def _rank(request: Runnable) -> float:
+    return rank_now(request.rank, request.computed)

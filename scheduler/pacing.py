@@ -13,6 +13,7 @@ from statistics import median
 REMEMBERED = 9  # steps
 TELLING = 32  # tokens of a prefill chunk from which its time is not mostly overhead
 LEAST = 64  # tokens of a chunk, however slow the machine
+RESTING = 0.4  # of the gap, from one step's beginning to the next one's, while others compute
 SHARE = 1.5  # of the decodes' own time that a chunk may take in any case: a prefill that is put
 # off keeps its blocks, and those behind it wait longer than any decode gains
 
@@ -42,6 +43,15 @@ class TextPace:
         decode_s = self._usual(self._decode_s)
         left_s = max(self.gap_s - decode_s, SHARE * decode_s)
         return decodes + max(LEAST, int(min(self.most_tokens - decodes, left_s / token_s)))
+
+    def rest_s(self, since_s: float) -> float:
+        """How much later a step that only decodes may begin than `since_s` after the last one, and
+        still keep its gap: for when others want the cores."""
+        if self.gap_s is None:
+            return 0.0
+        return max(
+            0.0, min(RESTING * self.gap_s, self.gap_s - self._usual(self._decode_s)) - since_s
+        )
 
     @staticmethod
     def _usual(seconds: deque[float]) -> float:

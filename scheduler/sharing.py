@@ -25,3 +25,10 @@ def threads(cores: int, stages: Set[Stage], others: Iterable[Set[Stage]]) -> int
     """For a worker beside `others` on a host, none of which named a number."""
     alike = sum(niceness(one) == niceness(stages) for one in others)
     return max(1, cores // (1 + alike))
+
+
+def few_threads(threads: int, *, beside: bool) -> int:
+    """Of a worker's threads, for a step that only decodes; `beside`: somebody who yields to it has
+    work. Reading weights takes hardly longer with half of the cores, and whoever yields gets the
+    others; of cores that both want it would get next to nothing."""
+    return max(1, threads // 2) if beside else threads

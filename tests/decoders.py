@@ -63,7 +63,7 @@ def _some_words() -> list[bytes]:
         say.Greet(say.PROTOCOL),
         say.Submit("r", sampling, (turn,), timeout_s=3.5, emitted=(1, 2)),
         say.Shutdown(1, "token", keep=True),
-        say.Hello(3, "token", 2**62, "t", ("text",), "host", 1, "cpu", "auto", 1, "log"),
+        say.Hello(3, "token", 2**62, "t", ("text",), "host", 1, "cpu", "auto", 4, 1, "log"),
         say.Ready("print", "float32", 9, 9, 9, (say.Held("r", 1, 2, (3,), (delta,), "stop"),)),
         say.Stepped((say.Row("r", 1, 2, True, "stop"),), (1,)),
         say.KvOffer("r", 1, 0, 9, handle, (1,)),

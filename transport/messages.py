@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-PROTOCOL = 5
+PROTOCOL = 6
 
 
 class Message(Struct, frozen=True, tag=True, forbid_unknown_fields=True):
@@ -242,7 +242,8 @@ class Hello(Message, frozen=True):
     pid: int
     device: str
     dtype: str  # "auto" or a dtype that it insists on
-    threads: int  # 0: the controller shares out the host's cores
+    cores: int  # of the host
+    threads: int  # 0: the controller shares them out
     log: str
 
 
@@ -515,6 +516,7 @@ class Share(Message, frozen=True):
     """The host's cores are divided anew."""
 
     threads: int
+    beside: bool  # somebody who yields to this worker has work
 
 
 class Stop(Message, frozen=True):

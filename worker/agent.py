@@ -72,7 +72,7 @@ class Agent:
         self._seeing = Seeing(self._send, self._files)
         self._heard = self._loop.time()
         self._told_loading = 0.0
-        self._threads = 0  # as the controller said last
+        self._share_of: say.Share | None = None  # as the controller said last
         self._ready = False
         self._said_hello: float | None = None  # when, until it is answered
         self._leaving = False
@@ -151,6 +151,7 @@ class Agent:
                 pid=os.getpid(),
                 device=str(self._device),
                 dtype=options.dtype,
+                cores=os.cpu_count() or 1,
                 threads=options.threads,
                 log=options.log,
             )
@@ -247,9 +248,9 @@ class Agent:
         self._end("")
 
     def _share(self, word: say.Share) -> None:
-        self._threads = word.threads
+        self._share_of = word
         if self._engine is not None:
-            self._engine.call(partial(torch.set_num_threads, word.threads))
+            self._engine.call(partial(self._engine.share, word.threads, beside=word.beside))
 
     def _peer_gone(self, word: say.PeerGone) -> None:
         if self._port is not None:
@@ -271,7 +272,7 @@ class Agent:
             if (part.model, part.fingerprint) != (self._part.model, self._part.fingerprint):
                 self._end("the controller serves another model now")
                 return
-            self._share(say.Share(part.threads))
+            self._share(say.Share(part.threads, beside=False))
             self._announce(self._engine.stages)
             return
         if self._part is not None:
@@ -303,7 +304,7 @@ class Agent:
         if nice is None:  # a GPU's worker computes little here, and what it does is short
             nice = niceness(stages) if self._device.type == "cpu" else 0
         self._engine.start(nice)
-        self._engine.call(partial(torch.set_num_threads, self._threads or part.threads))
+        self._share(self._share_of or say.Share(part.threads, beside=False))
         self._pulling.engine = self._seeing.engine = self._engine
         self._announce(made)
 

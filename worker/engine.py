@@ -134,7 +134,7 @@ class Engine:
             busy, going = False, True
             while going:
                 try:
-                    going = self._take_calls(wait=not busy)
+                    going = self._take_calls(idle=not busy)
                     busy = going and self._step()
                 except Exception as error:  # the border of a step: its runs fail, the worker not
                     log.exception("a step failed")
@@ -148,17 +148,23 @@ class Engine:
             self.drop(name, sound=False)
         self.report(Broken(broken, reason))
 
-    def _take_calls(self, *, wait: bool) -> bool:
-        """Run what was asked; False at the end. Waits for the first call if there is no work."""
+    def _take_calls(self, *, idle: bool) -> bool:
+        """Run what was asked; False at the end. Waits for the first call if there is no work, and
+        for a while where the work can wait."""
         try:
             while True:
-                call = self._calls.get(block=wait)
+                rest_s = None if idle else self._rest_s()
+                call = self._calls.get(rest_s != 0.0, rest_s)
                 if call is None:
                     return False
                 call()
-                wait = False
+                idle = False
         except Empty:
             return True
+
+    def _rest_s(self) -> float:
+        stage, encode = self.stages.text, self.stages.encode
+        return 0.0 if stage is None or encode else stage.rest_s()
 
     def _step(self) -> bool:
         """One text step and one encode batch; whether there was anything to do."""
@@ -276,6 +282,12 @@ class Engine:
     def encode(self, task: EncodeTask) -> None:
         assert self.stages.encode is not None
         self.stages.encode.add(task)
+
+    def share(self, threads: int, *, beside: bool) -> None:
+        """`beside`: somebody who yields to this worker has work."""
+        torch.set_num_threads(threads)
+        if self.stages.text is not None:
+            self.stages.text.beside = beside
 
     def forget(self, key: str, run: int) -> None:
         if self.stages.encode is not None:

@@ -206,6 +206,7 @@ def test_a_worker_of_another_protocol_is_denied(
         pid=1,
         device="cpu",
         dtype="auto",
+        cores=1,
         threads=1,
         log="",
     )

@@ -78,6 +78,7 @@ class Worker(Peer[say.ToWorker]):
             pid=epoch,
             device="cpu",
             dtype="auto",
+            cores=4,
             threads=1,
             log="",
         )

@@ -7,7 +7,7 @@ import pytest
 
 from modserve.transport import messages as say
 
-from .scripted import TOKEN, controller, conversation
+from .scripted import PICTURE, TOKEN, controller, conversation, handle
 
 
 @conversation
@@ -125,3 +125,19 @@ async def test_a_shutdown_that_drains_is_cut_short_by_one_that_does_not() -> Non
         client.say(say.Shutdown(3, TOKEN, drain=False))
         await worker.hear(say.Stop)
         assert (await client.hear(say.Ended)).finish_reason == "cancelled"
+
+
+@conversation
+async def test_a_worker_is_told_whether_somebody_who_yields_to_it_has_work() -> None:
+    async with controller() as scene:
+        text, encode, client = scene.worker("text"), scene.worker("encode"), scene.client()
+        for worker in (text, encode):
+            worker.hello = msgspec.structs.replace(worker.hello, threads=0)
+            await worker.join()
+        client.submit("a", "?", PICTURE)
+        task = await encode.hear(say.Encode)
+        shared = [await text.hear(say.Share, number) for number in (1, 2)]
+        encode.say(say.EncodeDone(task.key, task.run, handle("encode-0")))
+        shared.append(await text.hear(say.Share, 3))
+        assert shared == [say.Share(4, beside=beside) for beside in (False, True, False)]
+        assert encode.heard(say.Share) == 1

@@ -36,7 +36,28 @@ def test_of_prompts_as_long_the_first_one_goes_first() -> None:
 def test_a_short_prompt_overtakes_a_long_one_that_has_not_waited_for_long() -> None:
     long, bound_s = came("long", 0.0, 1010, computed=200), 800 / AGING
     assert next_batch([long, came("short", 0.99 * bound_s, 10)], 10) == [("short", 10)]
-    assert next_batch([long, came("late", 1.01 * bound_s, 10)], 10) == [("long", 10)]
+    assert next_batch([long, came("late", 1.01 * bound_s, 800)], 10) == [("long", 3), ("late", 7)]
+
+
+def test_a_long_prompt_that_age_put_first_shares_with_shorter_ones_alone() -> None:
+    old = came("old", 0.0, 1000)
+    later = [came("longer", 60.0, 1100), came("short", 61.0, 3), came("shorter", 62.0, 2)]
+    assert next_batch([old, *later], 20) == [("old", 15), ("shorter", 2), ("short", 3)]
+    assert next_batch([old, later[0]], 20) == [("old", 20)]
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 60), st.integers(1, 5000)), min_size=1, max_size=30),
+    st.integers(1, 64),
+)
+def test_whoever_is_first_goes_on_by_a_quarter_of_a_step_at_least(
+    prompts: list[tuple[float, int]], budget: int
+) -> None:
+    runnable = [came(str(i), at_s, tokens) for i, (at_s, tokens) in enumerate(prompts)]
+    first = min(runnable, key=lambda one: one.rank)
+    batch = dict(next_batch(runnable, budget))
+    assert batch[first.request_id] >= min(first.ready, budget / 4)
+    assert sum(batch.values()) == min(budget, sum(one.ready for one in runnable))
 
 
 @given(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modserve.scheduler.pacing import LEAST, SHARE, ImagePace, TextPace
+from modserve.scheduler.pacing import LEAST, RESTING, SHARE, ImagePace, TextPace
 
 
 def measured(decode_s: float = 0.05, token_s: float = 0.001, gap_s: float = 0.15) -> TextPace:
@@ -76,3 +76,15 @@ def test_an_encode_batch_takes_so_long_at_most() -> None:
     assert pace.budget() == 8192
     pace.took(1000, 1.0)
     assert pace.budget() == 250
+
+
+def test_decodes_rest_until_their_gap_is_nearly_over() -> None:
+    pace = measured(decode_s=0.02)
+    assert pace.rest_s(0.03) == pytest.approx(RESTING * 0.15 - 0.03)
+    assert pace.rest_s(0.14) == 0.0
+
+
+def test_decodes_that_take_their_whole_gap_do_not_rest() -> None:
+    assert measured(decode_s=0.1).rest_s(0.0) == pytest.approx(0.05)
+    assert measured(decode_s=0.2).rest_s(0.0) == 0.0
+    assert TextPace(512, None).rest_s(0.0) == 0.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from modserve.scheduler.sharing import niceness, threads
+from modserve.scheduler.sharing import few_threads, niceness, threads
 from modserve.scheduler.stage import ROLES
 
 
@@ -29,3 +29,10 @@ def test_workers_of_one_urgency_divide_the_cores(
     cores: int, role: str, others: list[str], expected: int
 ) -> None:
     assert threads(cores, ROLES[role], [ROLES[one] for one in others]) == expected
+
+
+@pytest.mark.parametrize(("threads", "beside", "few"), [(8, False, 8), (8, True, 4), (1, True, 1)])
+def test_a_decode_leaves_half_of_the_cores_to_those_who_yield(
+    threads: int, beside: bool, few: int
+) -> None:
+    assert few_threads(threads, beside=beside) == few

@@ -13,7 +13,7 @@ from modserve.transport.messages import Sampling
 from modserve.worker.text.attention import paged_attention
 from modserve.worker.text.kv import KvPool, KvShape
 from modserve.worker.text.sequence import Doing, Sequence
-from modserve.worker.text.step import Step, lay_out
+from modserve.worker.text.step import SHORT, Step, lay_out
 from modserve.worker.text.text_work import TextTask
 from modserve.worker.tokens.sampling import SamplingRow
 
@@ -92,8 +92,17 @@ def plainly(query: Tensor, keys: Tensor, values: Tensor, start: int) -> Tensor:
 def case() -> Case:
     torch.manual_seed(0)
     shape = KvShape(layers=2, kv_heads=KV_HEADS, head_dim=WIDTH)
-    pool = KvPool(shape, blocks=32, block_size=4, dtype=torch.float32, device=torch.device("cpu"))
+    pool = KvPool(shape, blocks=256, block_size=4, dtype=torch.float32, device=torch.device("cpu"))
     return Case(pool)
+
+
+def scatter(case: Case) -> None:
+    """Leave no free blocks side by side but those of four: whoever comes gets pieces."""
+    free = case.pool.tables.free
+    for number in range(free // 4):
+        case.pool.open(f"fence {number}", 16, 16)
+    for number in range(0, free // 4, 2):
+        case.pool.close(f"fence {number}")
 
 
 def test_decodes_of_equal_length(case: Case) -> None:
@@ -133,11 +142,29 @@ def test_decodes_and_chunks_in_one_step(case: Case) -> None:
 
 
 def test_requests_whose_blocks_are_scattered(case: Case) -> None:
-    for name in "abcdefgh":
-        case.pool.open(name, 16, 16)
-    for name in "aceg":
-        case.pool.close(name)
+    scatter(case)
     case.add("decode", 25, 1, decoding=True)
     case.add("chunk", 12, 11)
     assert all(len(case.pool.slot_runs(name, 0, 23)) > 1 for name in ("decode", "chunk"))
     case.assert_equal()
+
+
+def test_short_decodes_go_together_and_long_ones_alone(case: Case) -> None:
+    for number, computed in enumerate([40, 3, SHORT, 17, 300, SHORT - 1]):
+        case.add(f"{number}", computed, 1, decoding=True)
+    case.add("chunk", 5, 9)
+    step = case.assert_equal()
+    assert [piece.end for piece in step.pieces] == [4, 18, 41, SHORT, SHORT + 1, 301, 14]
+    assert step.short is not None
+    assert step.short.count == 4
+
+
+def test_a_scattered_decode_is_not_among_those_that_go_together(case: Case) -> None:
+    scatter(case)
+    case.add("scattered", 25, 1, decoding=True)
+    for name in ("one", "two", "three"):
+        case.add(name, 12, 1, decoding=True)
+    step = case.assert_equal()
+    assert step.short is not None
+    assert [piece.sequence.id for piece in step.pieces] == ["one", "two", "three", "scattered"]
+    assert step.short.count == 3

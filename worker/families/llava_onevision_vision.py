@@ -20,6 +20,7 @@ from transformers.models.llava_onevision.modeling_llava_onevision import (
     LlavaOnevisionMultiModalProjector,
 )
 
+from ..apart import Apart
 from .vision import Pixels
 
 automatic: Any = AutoModel  # transformers' own annotations stop halfway
@@ -33,6 +34,7 @@ class LlavaOnevisionVision(nn.Module):
         self.layers = chosen_layers(config)
         self.vision_tower = automatic.from_config(shortened(config.vision_config, max(self.layers)))
         self.multi_modal_projector = LlavaOnevisionMultiModalProjector(config)
+        self._apart = Apart()
         self.image_newline = nn.Parameter(torch.zeros(config.text_config.hidden_size))
 
     def preprocess(self, image: Image.Image, mode: str) -> Pixels:
@@ -46,7 +48,8 @@ class LlavaOnevisionVision(nn.Module):
     @torch.no_grad()
     def encode(self, batch: Sequence[Pixels]) -> list[Tensor]:
         tiles = torch.cat([pixels.tiles for pixels in batch])
-        features = self.project(tiles.to(self.image_newline.device, self.image_newline.dtype))
+        tiles = tiles.to(self.image_newline.device, self.image_newline.dtype)
+        features = self._apart.run(self.project, tiles)
         packed, _ = pack(
             self,  # it reads `config` only
             torch.split(features, [len(pixels.tiles) for pixels in batch]),

@@ -3,10 +3,10 @@
 transformers' layers call `paged_attention` with the keys and values of the step's rows alone; it
 writes them into the pool and lets each request's rows attend to that request's tokens.
 
-CPU: one call per request on views of the pool. Query heads are folded under the KV head they
-share: for decodes as query rows, for chunks as a head dimension over which K and V are broadcast
-(`enable_gqa` would copy K and V). A loop over the requests costs 5-15 % over one batched call on
-equal lengths, which real requests do not have.
+CPU: one call per request on views of the pool, and one for all decodes with few tokens behind
+them, whose copying costs less than the calls. Query heads are folded under the KV head they share:
+for decodes as query rows, for chunks as a head dimension over which K and V are broadcast
+(`enable_gqa` would copy K and V).
 CUDA: torch's own paged kernel where this torch has it, the CPU's way where it has not. The CUDA
 code has never been run.
 """
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
 
-from .step import Piece, Step
+from .step import Piece, Short, Step
 
 try:
     from torch.nn.attention import varlen
@@ -57,7 +57,9 @@ def paged_attention(
     if step.paging is not None and VARLEN is not None:
         return _paged_kernel(query[0], keys, values, scaling, step)[None], None
     rows = query[0].reshape(keys.shape[0], -1, *query.shape[2:])  # [kv_heads, group, T, head_dim]
-    out = [attend_one(rows, keys, values, piece, scaling) for piece in step.pieces]
+    out = [] if step.short is None else [attend_short(rows, keys, values, step.short, scaling)]
+    alone = step.pieces if step.short is None else step.pieces[step.short.count :]
+    out += [attend_one(rows, keys, values, piece, scaling) for piece in alone]
     return torch.cat(out)[None], None
 
 
@@ -67,6 +69,21 @@ def write(pool: Tensor, rows: Tensor, step: Step) -> None:
         pool[:, step.decode_slots] = rows[:, : step.decodes]
     for piece in step.pieces[step.decodes :]:
         pool[:, piece.written] = rows[:, piece.rows]
+
+
+def attend_short(
+    query: Tensor, keys: Tensor, values: Tensor, short: Short, scaling: float
+) -> Tensor:
+    """[rows, heads, head_dim] of the first rows, from the query of the whole step."""
+    shape = (keys.shape[0], short.count, -1, keys.shape[2])  # [kv_heads, rows, tokens, head_dim]
+    out = scaled_dot_product_attention(
+        query[:, :, : short.count].permute(2, 0, 1, 3),
+        keys.index_select(1, short.slots).view(shape).transpose(0, 1),
+        values.index_select(1, short.slots).view(shape).transpose(0, 1),
+        attn_mask=short.mask,
+        scale=scaling,
+    )
+    return out.flatten(1, 2)
 
 
 def attend_one(query: Tensor, keys: Tensor, values: Tensor, piece: Piece, scaling: float) -> Tensor:

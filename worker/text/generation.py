@@ -12,8 +12,9 @@ the room for it, and `NoRoom` says that this went wrong.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from collections.abc import Sequence as Rows
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 
 import torch
 from tokenizers import Tokenizer
@@ -21,6 +22,7 @@ from torch import Tensor, nn
 
 from ...scheduler.batching import Grower, Runnable, next_batch, preempt
 from ...scheduler.pacing import TextPace
+from ...scheduler.sharing import few_threads
 from ...transport.messages import Sampling
 from ..families.text import TextHalf
 from ..tokens.emission import Emission
@@ -30,7 +32,7 @@ from .kv import KvPool
 from .packing import pack
 from .prefixes import Key, Prefixes, keys_of
 from .sequence import Doing, Sequence
-from .step import Piece, lay_out
+from .step import Piece, Step, lay_out
 from .text_work import Progress, StepResult, TextStats, TextTask
 
 MEASURED = 128  # tokens of the prompts by which steps are timed at start-up
@@ -65,6 +67,8 @@ class TextStage:
         self.tokenizer = tokenizer
         self.eos_ids = eos_ids
         self.pace = TextPace(step_tokens, gap_s)
+        self.beside = False  # somebody who yields to this worker has work
+        self._begun = 0.0  # the last step
         self.sequences: dict[str, Sequence] = {}
 
     def admit(self, task: TextTask) -> None:
@@ -143,13 +147,33 @@ class TextStage:
         )
 
     def step(self) -> StepResult:
-        begun = time.perf_counter()
+        self._begun = begun = time.perf_counter()
         preempted = self._make_room()
         with torch.inference_mode():
             progress, prefills, decodes = self._forward()
         if progress:
             self.pace.took(prefills, decodes, time.perf_counter() - begun)
         return StepResult(tuple(progress), tuple(preempted), prefills, decodes)
+
+    def rest_s(self) -> float:
+        """Seconds for which the next step can wait, so that others have the cores."""
+        if not self.beside or any(
+            s.computed < s.ready for s in self.sequences.values() if s.doing is not Doing.DECODING
+        ):
+            return 0.0
+        return self.pace.rest_s(time.perf_counter() - self._begun)
+
+    @contextmanager
+    def _threads(self, *, only_decodes: bool) -> Iterator[None]:
+        every = torch.get_num_threads()
+        few = few_threads(every, beside=self.beside and only_decodes)
+        if few < every:
+            torch.set_num_threads(few)
+        try:
+            yield
+        finally:
+            if few < every:
+                torch.set_num_threads(every)
 
     def warm_up(self) -> None:
         """Pay once, before the first request, for what first runs of each shape cost; then see
@@ -259,15 +283,19 @@ class TextStage:
         if not batch:
             return [], 0, 0
         step = lay_out([(self.sequences[name], tokens) for name, tokens in batch], self.pool)
-        hidden = self.half.forward(step)
-        chosen: dict[str, Sampled] = {}
-        if step.sampled:
-            logits = self.lm_head(self.half.finish(hidden[step.sampled_rows]))
-            tokens = sample(logits, [piece.sequence.row for piece in step.sampled])
-            names = [piece.sequence.id for piece in step.sampled]
-            chosen = dict(zip(names, tokens, strict=True))
+        with self._threads(only_decodes=step.decodes == len(step.ids)):
+            chosen = self._choose(step)
         progress = [self._progress(piece, chosen.get(piece.sequence.id)) for piece in step.pieces]
         return progress, len(step.ids) - step.decodes, step.decodes
+
+    def _choose(self, step: Step) -> dict[str, Sampled]:
+        """Compute the step; the next token of each request that has come to its end."""
+        hidden = self.half.forward(step)
+        if not step.sampled:
+            return {}
+        logits = self.lm_head(self.half.finish(hidden[step.sampled_rows]))
+        tokens = sample(logits, [piece.sequence.row for piece in step.sampled])
+        return dict(zip((piece.sequence.id for piece in step.sampled), tokens, strict=True))
 
     def _progress(self, piece: Piece, sampled: Sampled | None) -> Progress:
         sequence = piece.sequence

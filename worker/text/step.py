@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence as Rows
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, takewhile
+from math import inf
 
 import torch
 from torch import Tensor
 
 from .kv import KvPool
 from .sequence import Doing, Sequence
+
+SHORT, FEWEST = 192, 3  # tokens, and requests, from which padding and copying pay
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,16 @@ class Paging:
 
 
 @dataclass(frozen=True, slots=True)
+class Short:
+    """Decodes with few tokens behind them, the first pieces of a step: gathered and padded, one
+    call of attention for all of them takes less time than one for each."""
+
+    count: int
+    slots: Tensor  # [count * longest], the last one of each repeated up to the longest
+    mask: Tensor  # [count, 1, 1, longest], 0 or -inf
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     pool: KvPool
     ids: Tensor  # [T]
@@ -55,6 +68,7 @@ class Step:
     pieces: list[Piece]
     decodes: int  # the first rows, and the first pieces
     decode_slots: Tensor  # [decodes]: where their keys and values are written
+    short: Short | None  # CPU only
     sampled: list[Piece]  # their last rows choose a token
     paging: Paging | None  # CUDA only
 
@@ -65,14 +79,16 @@ class Step:
 
 
 def lay_out(batch: Rows[tuple[Sequence, int]], pool: KvPool) -> Step:
-    """`batch`: (sequence, tokens to compute), decodes first; their blocks are there already."""
+    """`batch`: (sequence, tokens to compute); their blocks are there already. Decodes come first,
+    the shortest before the others."""
     pieces: list[Piece] = []
-    for sequence, tokens in batch:
+    for sequence, tokens in sorted(batch, key=lambda one: _place(one[0], pool)):
         row = pieces[-1].rows.stop if pieces else 0
         pieces.append(_piece(sequence, row, tokens, pool))
     tokens_of = [piece.sequence.tokens[piece.start : piece.end] for piece in pieces]
     positions = [range(piece.start, piece.end) for piece in pieces]
     decodes = sum(sequence.doing is Doing.DECODING for sequence, _ in batch)
+    cuda = pool.device.type == "cuda"
     return Step(
         pool=pool,
         ids=torch.tensor(list(chain.from_iterable(tokens_of)), device=pool.device),
@@ -84,9 +100,33 @@ def lay_out(batch: Rows[tuple[Sequence, int]], pool: KvPool) -> Step:
             dtype=torch.long,
             device=pool.device,
         ),
+        short=None if cuda else _short(pieces[:decodes], pool),
         sampled=[piece for piece in pieces if piece.end == len(piece.sequence.tokens)],
-        paging=_paging(pieces, pool) if pool.device.type == "cuda" else None,
+        paging=_paging(pieces, pool) if cuda else None,
     )
+
+
+def _place(sequence: Sequence, pool: KvPool) -> float:
+    """Decodes by length, scattered ones behind the short ones; then prefills as they came."""
+    if sequence.doing is not Doing.DECODING:
+        return inf
+    whole = len(pool.tables.tables[sequence.id].runs) == 1
+    return sequence.computed + 1 if whole else max(sequence.computed, SHORT) + 1
+
+
+def _short(decodes: Rows[Piece], pool: KvPool) -> Short | None:
+    """Of decodes in the order of their places."""
+    first = takewhile(lambda piece: piece.end <= SHORT, decodes)
+    short = [piece.slots for piece in first if isinstance(piece.slots, slice)]
+    if len(short) < FEWEST:
+        return None
+    starts = torch.tensor([[slots.start] for slots in short])
+    last = torch.tensor([[slots.stop - slots.start - 1] for slots in short])
+    tokens = torch.arange(int(last.max()) + 1)[None]
+    mask = torch.zeros(len(short), tokens.shape[1], dtype=pool.kv.dtype)
+    mask.masked_fill_(tokens > last, -torch.inf)
+    slots = starts + torch.minimum(tokens, last)
+    return Short(len(short), slots.flatten(), mask[:, None, None])
 
 
 def _piece(sequence: Sequence, row: int, tokens: int, pool: KvPool) -> Piece:
