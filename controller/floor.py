@@ -11,6 +11,7 @@ from typing import Any
 
 from ..scheduler import events as on
 from ..scheduler.media import Embedding
+from ..scheduler.replica import Speed
 from ..scheduler.stage import Stage, stages_of
 from ..transport import codec
 from ..transport import messages as say
@@ -214,7 +215,8 @@ class Floor:
             member.before = (member.heard, member.beat)
         member.beat = word
         if member.standing is not Standing.LOADING:
-            self._office.pump(on.Heard(member.name))
+            speed = Speed(word.image_token_s, word.prompt_token_s, word.decode_s)
+            self._office.pump(on.Heard(member.name, speed))
 
     def _leave(self, member: Member, word: say.Leave) -> None:
         self.drain(member)

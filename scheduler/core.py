@@ -124,6 +124,7 @@ class Core:
         if replica is None:
             return
         replica.heard = self._now
+        replica.speed = event.speed or replica.speed
         if replica.late:
             replica.late = False
             self._dispatch()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .replica import Speed
 from .request import Request
 from .stage import Stage
 
@@ -44,9 +45,10 @@ class Joined:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """A heartbeat, or any other word, of a replica."""
+    """A heartbeat, or any other word, of a replica; `speed`: what it measured, if it says so."""
 
     replica: str
+    speed: Speed | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -305,6 +305,9 @@ class Beat(Message, frozen=True, omit_defaults=True):
     tokens: int = 0  # since the start: emitted by text stages
     image_tokens: int = 0  # encoded
     busy_s: float = 0.0  # spent in steps
+    image_token_s: float = 0.0  # to encode one, as its last batches took; 0: it encoded none
+    prompt_token_s: float = 0.0  # to prefill one
+    decode_s: float = 0.0  # a step that only decodes
     resident_bytes: int = 0  # of the process
 
 

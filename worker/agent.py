@@ -191,6 +191,9 @@ class Agent:
             tokens=pulse.tokens,
             image_tokens=pulse.image_tokens,
             busy_s=pulse.busy_s,
+            image_token_s=pulse.image_token_s,
+            prompt_token_s=pulse.prompt_token_s,
+            decode_s=pulse.decode_s,
             resident_bytes=_resident_bytes(),
         )
 
@@ -329,6 +332,7 @@ class Agent:
         )
         self._send(ready)
         self._ready = True
+        self._send(self._beat())  # with its speed: admission predicts by it
         if self._leaving:  # the controller that was told is no more
             self._send(say.Leave())
         self._tell("ready", name=self._part.name, pid=os.getpid())

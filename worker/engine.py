@@ -94,6 +94,9 @@ class Pulse:
     tokens: int = 0
     image_tokens: int = 0
     busy_s: float = 0.0
+    image_token_s: float = 0.0
+    prompt_token_s: float = 0.0
+    decode_s: float = 0.0
 
 
 Result = Stepped | Broken | Encoding
@@ -235,6 +238,9 @@ class Engine:
             tokens=self._tokens,
             image_tokens=encode.image_tokens if encode is not None else 0,
             busy_s=self._busy_s,
+            image_token_s=encode.pace.token_s if encode is not None else 0.0,
+            prompt_token_s=stage.pace.token_s if stage is not None else 0.0,
+            decode_s=stage.pace.decode_s if stage is not None else 0.0,
         )
 
     # Verbs for `call`, on the engine's thread.

@@ -40,7 +40,7 @@ class TextCost:
         if not work.rows:
             return 0.0
         power = self.overlap
-        products = (self.weights_s**power + (self.row_s * work.rows) ** power) ** (1 / power)
+        products: float = (self.weights_s**power + (self.row_s * work.rows) ** power) ** (1 / power)
         attention = self.pair_s * work.pairs + self.context_s * work.decode_context
         return self.fixed_s + products + attention
 
