@@ -20,7 +20,7 @@ from ..transport.state import StateFolder, StateUnusable
 from .answers import Answer, Chunk
 from .connection import Connection
 from .errors import BadInput, ClientClosed, Denied, Misunderstood
-from .options import Options, check, sampling_of
+from .options import Options, check, promise_of, sampling_of
 from .prompts import Files, Prompt, turns_of
 
 if TYPE_CHECKING:
@@ -223,5 +223,6 @@ def submission(
         turns=turns,
         token_ids=tuple(token_ids or ()),
         timeout_s=options.get("timeout_s"),
+        **promise_of(options),
     )
     return submit, files.frames

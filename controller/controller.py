@@ -19,6 +19,7 @@ from ..transport import messages as say
 from ..transport.channels import Router, Sent
 from ..transport.checkpoint import fingerprint
 from ..transport.security import Gate
+from .attaining import Attaining
 from .clients import Clients, Session
 from .crew import Crew, Standing
 from .drafting import Drafting
@@ -46,7 +47,7 @@ class Controller:
         """Reads the model folder (BadCheckpoint) and the keys (BadKeys), and binds (BadAddress);
         needs a running loop."""
         print_of_model = fingerprint(options.model, "any", options.parts.block_size)
-        self._drafting = Drafting(options.model, print_of_model, options.limits)
+        self._drafting = Drafting(options.model, print_of_model, options.limits, options.slo)
         biggest = max(options.limits.max_image_bytes, options.limits.max_prompt_bytes * 4)
         self._gate = Gate(options.keys) if options.keys is not None else None
         self._router = Router(
@@ -71,6 +72,7 @@ class Controller:
             crew=Crew(),
             pump=self._pump,
             journal=Journal(None, print_of_model),
+            attaining=Attaining(options.slo),
         )
         self._returning = Returning(self._office, self._drafting)
         self._floor = Floor(self._office, self._reckon, self._returning)

@@ -105,6 +105,7 @@ class Front:
         refusal = self._refusal(word, frames)
         if refusal is not None:
             office.tally.rejected += 1
+            office.attaining.refused(word, len(frames), refusal[0], office.now())
             self._answer(identity, say.Refused(word.request_id, *refusal))
             return
         session.open.add(word.request_id)
@@ -205,6 +206,7 @@ class Front:
         session = office.clients.numbered(draft.client)
         if session is not None:
             office.tally.rejected += 1
+            office.attaining.refused(draft.submit, len(draft.frames), code, office.now())
             session.open.discard(request_id)
             refused = codec.encode(say.Refused(request_id, code, reason))
             office.clients.send(session, refused, office.now())

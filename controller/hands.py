@@ -133,6 +133,7 @@ class Hands:
         first = self._office.first_tokens.pop(request.id, None)
         session = self._office.clients.numbered(ticket.client)
         self._count(request)
+        self._office.attaining.ended(request, ticket.received, first)
         if session is None:
             return
         session.open.discard(request.id)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from ..scheduler.slo.classes import CLASSES, SloClass
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,5 +57,6 @@ class ControllerOptions:
     lost_s: float = 2.5
     journal: bool = True  # accepted requests outlive the controller,
     strict_journal: bool = False  # and are refused while that cannot be promised
+    slo: Mapping[str, SloClass] = field(default_factory=lambda: CLASSES)
     limits: Limits = Limits()
     parts: Parts = Parts()

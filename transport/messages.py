@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-PROTOCOL = 6
+PROTOCOL = 7
 
 
 class Message(Struct, frozen=True, tag=True, forbid_unknown_fields=True):
@@ -99,6 +99,9 @@ class Submit(Message, frozen=True, omit_defaults=True):
     timeout_s: float | None = None  # None: the controller's own limit
     emitted: tuple[int, ...] = ()
     had: int = 0
+    slo: str = "standard"  # a class that the controller has
+    ttft_ms: float | None = None  # in place of the class's, images reckoned in
+    tpot_ms: float | None = None
 
 
 class Cancel(Message, frozen=True):
