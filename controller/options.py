@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..scheduler.slo.classes import CLASSES, SloClass
+from .config.tables import ScalingTable, StageTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,5 +59,7 @@ class ControllerOptions:
     journal: bool = True  # accepted requests outlive the controller,
     strict_journal: bool = False  # and are refused while that cannot be promised
     slo: Mapping[str, SloClass] = field(default_factory=lambda: CLASSES)
+    stages: Mapping[str, StageTable] = field(default_factory=dict)  # by role
+    scaling: ScalingTable = field(default_factory=ScalingTable)
     limits: Limits = Limits()
     parts: Parts = Parts()

@@ -12,7 +12,7 @@ import pytest
 from modserve.cli.main import run
 
 COMMANDS = (
-    *("start-controller", "add-worker", "remove-worker", "status"),
+    *("start-controller", "check-config", "add-worker", "remove-worker", "status"),
     *("generate", "bench", "stop", "demo"),
 )
 
@@ -49,6 +49,7 @@ def test_without_a_command_all_are_listed(capsys: pytest.CaptureFixture[str]) ->
         ("generate Hi --max-tokens 0", "expected max_tokens to be a whole number from 1 up, got 0"),
         ("generate Hi --temperature nan", "expected temperature to be a number from 0 up, got nan"),
         ("generate Hi --max-tokens many", "Invalid value for '--max-tokens'"),
+        ("generate Hi --tpot-ms 0", "expected tpot_ms to be a number of ms above 0, got 0"),
         ("generate Hi --timeout soon", "expected a time like 60s or 5m, got soon"),
         ("add-worker", "Missing option '--stage'"),
         ("add-worker --stage see", "expected a stage of encode, prefill, decode, text, all"),
