@@ -16,7 +16,13 @@ from ..transport.state import StateFolder
 from .options import DEFAULT_ENDPOINT, Controller, Json, Keys
 from .printing import console, print_json
 
-STATES = {"ready": "green", "loading": "yellow", "draining": "yellow", "late": "red"}
+STATES = {
+    "ready": "green",
+    "loading": "yellow",
+    "draining": "yellow",
+    "switching": "yellow",
+    "late": "red",
+}
 NOTHING = "-"
 
 

@@ -10,7 +10,7 @@ from modserve.scheduler import events as on
 from modserve.scheduler.core import Core
 from modserve.scheduler.media import MediaItem
 from modserve.scheduler.request import Phase, Request
-from modserve.scheduler.stage import ROLES, Stage
+from modserve.scheduler.stage import ROLES
 from modserve.scheduler.terms import Terms
 
 from .cluster import Cluster
