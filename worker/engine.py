@@ -8,6 +8,7 @@ changes its stages stops the engine and starts it with others, on another thread
 
 from __future__ import annotations
 
+import gc
 import logging
 import time
 from collections.abc import Callable
@@ -135,6 +136,7 @@ class Engine:
                 return False
         self._before = self.pulse
         self.stages = replace(self.stages, vision=None, encode=None, text=None, kv_blocks=0)
+        gc.collect()  # a KV pool and its prefix cache know each other
         return True
 
     def call(self, function: Call) -> None:

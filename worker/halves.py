@@ -47,7 +47,7 @@ class Halves:
         self, stages: frozenset[Stage], part: Welcome, device: torch.device, progress: Progress
     ) -> None:
         """Load what `stages` lack, and nothing where they lack nothing; raises BadCheckpoint."""
-        missing = stages - self._has
+        missing = self._missing(stages)
         if not missing:
             return
         folder = Path(part.model)
@@ -55,11 +55,14 @@ class Halves:
         names = frozenset(str(stage) for stage in missing)
         new = load(folder, names, device=device, dtype=part.dtype, progress=progress)
         self.loaded = _joined(self.loaded, new) if self._has else new
-        self._has |= {Stage.ENCODE} & missing
-        if new.text is not None:
-            self._has |= TEXT
-            if new.family in TEXT_ONLY:
-                self._has |= {Stage.ENCODE}  # beside text there is nothing to load for it
+        self._has |= frozenset() if new.vision is None else {Stage.ENCODE}
+        self._has |= frozenset() if new.text is None else TEXT
+
+    def _missing(self, stages: frozenset[Stage]) -> frozenset[Stage]:
+        """Beside text there is nothing to encode of a model without images."""
+        if self._has and self.loaded.family in TEXT_ONLY and stages & TEXT:
+            stages -= {Stage.ENCODE}
+        return stages - self._has
 
     def _read(self, folder: Path, block_size: int) -> None:
         """The halves that are here and the one to come must be of one checkpoint."""
