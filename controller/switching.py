@@ -56,7 +56,7 @@ class Switching:
             for one in self._office.crew
             if one is not member and one.standing in (Standing.SERVING, Standing.SWITCHING)
         ]
-        requests = self._office.core.requests.values()
+        requests = [ticket.request for ticket in self._office.tickets.values()]
         lacking = missed(member.stages, stages, others, needed(requests))
         if not lacking:
             return None

@@ -259,6 +259,8 @@ class Agent:
 
     def _switch(self, word: say.Switch) -> None:
         """Nothing is left to do here as what we were."""
+        if word.stages == self._stages:
+            return  # the word came twice
         self._forget_everything()
         self._stages = word.stages
         self._hello()
