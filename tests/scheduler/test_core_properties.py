@@ -118,7 +118,8 @@ def disturb_or_end_a_switch(cluster: Cluster, *, faults: bool) -> None:
     if not faults or cluster.dice.random() < 0.7:
         cluster.come_back(name)
         return
-    cluster.feed(cluster.dice.choice([on.DrainAsked(name), on.Heard(name), on.Lost(name)]))
+    ignored: list[on.Event] = [on.DrainAsked(name), on.Heard(name), on.Lost(name)]
+    cluster.feed(cluster.dice.choice(ignored))
     if cluster.dice.random() < 0.3:
         del cluster.switching[name]
 
