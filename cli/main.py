@@ -7,8 +7,30 @@ import traceback
 
 import typer
 
-from . import benching, checking, controlling, demo, generate, keys, status, workers
+from . import (
+    benching,
+    checking,
+    controlling,
+    demo,
+    generate,
+    keys,
+    stages,
+    status,
+    workers,
+)
 from .printing import WIDE, complain
+
+GROUPS = (
+    controlling,
+    checking,
+    workers,
+    stages,
+    status,
+    generate,
+    keys,
+    benching,
+    demo,
+)  # in the order in which --help lists their commands
 
 
 def main() -> None:
@@ -36,7 +58,7 @@ def build() -> typer.Typer:
         rich_markup_mode="rich" if terminal else None,
         context_settings=names if terminal else {**names, "terminal_width": WIDE},
     )
-    for group in (controlling, checking, workers, status, generate, keys, benching, demo):
+    for group in GROUPS:
         group.add(app)
     return app
 

@@ -17,7 +17,13 @@ from .attainment import attainment
 from .options import DEFAULT_ENDPOINT, Controller, Json, Keys
 from .printing import console, print_json
 
-STATES = {"ready": "green", "loading": "yellow", "draining": "yellow", "late": "red"}
+STATES = {
+    "ready": "green",
+    "loading": "yellow",
+    "draining": "yellow",
+    "switching": "yellow",
+    "late": "red",
+}
 NOTHING = "-"
 
 

@@ -30,6 +30,7 @@ from .journal import Journal
 from .office import Office
 from .options import ControllerOptions
 from .returning import Returning
+from .switching import Switching
 
 log = logging.getLogger(__name__)
 
@@ -75,9 +76,13 @@ class Controller:
             attaining=Attaining(options.slo),
         )
         self._returning = Returning(self._office, self._drafting)
-        self._floor = Floor(self._office, self._reckon, self._returning)
-        self._hands = Hands(self._office, self._floor)
-        self._front = Front(self._office, self._floor, self._drafting, self._returning, self.close)
+        takes_images = self._drafting.facts.image_token_id is not None
+        switching = Switching(self._office, takes_images=takes_images)
+        self._floor = Floor(self._office, self._reckon, self._returning, switching)
+        self._hands = Hands(self._office, self._floor, switching)
+        self._front = Front(
+            self._office, self._floor, self._drafting, self._returning, switching, self.close
+        )
         self._events: deque[on.Event] = deque()
         self._pumping = False
         self._drain = False

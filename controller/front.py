@@ -17,6 +17,7 @@ from ..transport import codec
 from ..transport import messages as say
 from ..transport.patience import Patience, TooSlow
 from .clients import Session
+from .crew import Member
 from .drafting import Draft, Drafting
 from .floor import Floor
 from .office import Office
@@ -24,6 +25,7 @@ from .refusal import Refused
 from .returning import Returning
 from .status import snapshot
 from .store import Kept
+from .switching import Switching
 from .tickets import Ticket
 
 log = logging.getLogger(__name__)
@@ -39,10 +41,11 @@ class Front:
         floor: Floor,
         drafting: Drafting,
         returning: Returning,
+        switching: Switching,
         close: Callable[[bool, bool], None],
     ) -> None:
         self._office, self._floor, self._drafting = office, floor, drafting
-        self._returning, self._close = returning, close
+        self._returning, self._switching, self._close = returning, switching, close
         self._threads = Patience(2, PREPARE_S, "prepare")
         self._asked: list[tuple[bytes, int]] = []  # who waits for the end of a shutdown
         self._on: dict[type, Callable[[bytes, Any], None]] = {
@@ -50,6 +53,7 @@ class Front:
             say.Cancel: self._cancel,
             say.AskStatus: self._status,
             say.Remove: self._remove,
+            say.SetStages: self._set_stages,
             say.Shutdown: self._shutdown,
             say.Pong: lambda identity, word: None,
         }
@@ -248,21 +252,32 @@ class Front:
     def _status(self, identity: bytes, word: say.AskStatus) -> None:
         self._answer(identity, say.Report(word.ask, snapshot(self._office)))
 
-    def _trusted(self, identity: bytes, word: say.Remove | say.Shutdown) -> bool:
+    def _trusted(self, identity: bytes, word: say.Remove | say.SetStages | say.Shutdown) -> bool:
         if hmac.compare_digest(word.token.encode(), self._office.token.encode()):
             return True
         reason = "expected this controller's token, got another (see its state folder)"
         self._answer(identity, say.Denied(word.ask, reason))
         return False
 
-    def _remove(self, identity: bytes, word: say.Remove) -> None:
+    def _member(self, identity: bytes, word: say.Remove | say.SetStages) -> Member | None:
+        """The worker that a word is about; None where the asker was told why not."""
         if not self._trusted(identity, word):
-            return
+            return None
         member = self._office.crew.named(word.name)
         if member is None:
             names = ", ".join(sorted(one.name for one in self._office.crew)) or "no workers"
             reason = f"expected the name of a worker ({names}), got {word.name}"
             self._answer(identity, say.Denied(word.ask, reason))
+        return member
+
+    def _set_stages(self, identity: bytes, word: say.SetStages) -> None:
+        member = self._member(identity, word)
+        if member is not None:
+            self._switching.ask(member, identity, word)
+
+    def _remove(self, identity: bytes, word: say.Remove) -> None:
+        member = self._member(identity, word)
+        if member is None:
             return
         member.waiting.append((identity, word.ask))
         if word.now:

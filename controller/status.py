@@ -113,6 +113,8 @@ def _state(member: Member, replica: Replica | None) -> str:
         return "loading"
     if member.standing is Standing.LEAVING:
         return "draining"
+    if member.standing is Standing.SWITCHING or (replica is not None and replica.becomes):
+        return "switching"
     return "late" if replica is None or replica.late else "ready"
 
 

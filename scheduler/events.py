@@ -63,6 +63,15 @@ class DrainAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class SwitchAsked:
+    """Once drained it serves these stages: the last ones asked for count, and its own ones call the
+    switch off. One that was asked to leave leaves."""
+
+    replica: str
+    stages: frozenset[Stage]
+
+
+@dataclass(frozen=True, slots=True)
 class Arrived:
     """`accepted`: it was admitted before, by a core that is no more."""
 
@@ -179,6 +188,7 @@ Event = (
     | Heard
     | Lost
     | DrainAsked
+    | SwitchAsked
     | Arrived
     | Encoded
     | EncodeFailed

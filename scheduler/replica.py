@@ -28,7 +28,8 @@ class Replica:
     heard: float  # when it last gave a sign of life
     speed: Speed = Speed()
     late: bool = False  # not heard for a while: gets no new work
-    draining: bool = False  # asked to leave: gets no new work
+    draining: bool = False  # asked to leave, or to switch: gets no new work
+    becomes: frozenset[Stage] | None = None  # the stages to switch to when it is drained
     stopping: bool = False  # drained, and told to stop
     images: set[str] = field(default_factory=set)  # content keys that it encodes now
     bound: set[str] = field(default_factory=set)  # requests that it prefills or decodes

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-PROTOCOL = 7
+PROTOCOL = 8
 
 
 class Message(Struct, frozen=True, tag=True, forbid_unknown_fields=True):
@@ -121,6 +121,15 @@ class Remove(Message, frozen=True):
     now: bool = False
 
 
+class SetStages(Message, frozen=True):
+    """Drain a worker and have it serve other stages; needs the controller's token."""
+
+    ask: int
+    token: str
+    name: str
+    stages: tuple[str, ...]
+
+
 class Shutdown(Message, frozen=True):
     """Stop the controller and its workers, after the open requests if `drain`; needs the token.
 
@@ -137,7 +146,7 @@ class Pong(Message, frozen=True):
     """The answer to a Ping, from a client or a worker."""
 
 
-FromClient = Greet | Submit | Cancel | AskStatus | Remove | Shutdown | Pong
+FromClient = Greet | Submit | Cancel | AskStatus | Remove | SetStages | Shutdown | Pong
 
 
 class Greeting(Message, frozen=True):
@@ -215,6 +224,15 @@ class Granted(Message, frozen=True):
     ask: int
 
 
+class Switched(Message, frozen=True):
+    """The answer to SetStages, once the worker serves them; all zero where it did already."""
+
+    ask: int
+    drain_s: float  # from the asking until it had nothing left
+    switch_s: float  # from then until it served
+    loaded_bytes: int  # of weights, for stages that its process had not had before
+
+
 class Denied(Message, frozen=True, omit_defaults=True):
     """What was asked is not done, or not known; `ask` is -1 where it answers no numbered word."""
 
@@ -227,7 +245,7 @@ class Ping(Message, frozen=True):
     """Are you there? The sending itself tells: a vanished peer is noticed by the socket."""
 
 
-ToClient = Greeting | Deltas | Ended | Refused | Report | Granted | Denied | Ping
+ToClient = Greeting | Deltas | Ended | Refused | Report | Granted | Switched | Denied | Ping
 
 
 # What a worker and the controller say to each other. `run` names an attempt: see scheduler/core.
@@ -525,6 +543,12 @@ class Share(Message, frozen=True):
     beside: bool  # somebody who yields to this worker has work
 
 
+class Switch(Message, frozen=True):
+    """Nothing is left to do with the stages that it has: say Hello with these."""
+
+    stages: tuple[str, ...]
+
+
 class Stop(Message, frozen=True):
     """Nothing is left to do: leave."""
 
@@ -551,6 +575,7 @@ ToWorker = (
     | KvTaken
     | Release
     | Share
+    | Switch
     | Stop
     | PeerGone
     | Relay

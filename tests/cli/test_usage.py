@@ -13,6 +13,7 @@ from modserve.cli.main import run
 
 COMMANDS = (
     *("start-controller", "check-config", "add-worker", "remove-worker", "status"),
+    *("set-stage", "drain"),
     *("generate", "bench", "stop", "demo"),
 )
 
@@ -61,6 +62,11 @@ def test_without_a_command_all_are_listed(capsys: pytest.CaptureFixture[str]) ->
             "expected --data-host with tcp://10.0.0.1:7700, got none",
         ),
         ("remove-worker", "Missing argument 'NAME'"),
+        ("set-stage --stage text", "Missing argument 'NAME'"),
+        ("set-stage a", "Missing option '--stage'"),
+        ("set-stage a --stage text,see", "expected a stage of encode, prefill, decode, text, all"),
+        ("drain", "Missing argument 'NAME'"),
+        ("drain a --timeout soon", "expected a time like 60s or 5m, got soon"),
         ("remove-worker a --timeout 0", "expected a time like 60s or 5m, got 0"),
         ("start-controller --bind here", "expected an address like tcp://127.0.0.1:7700, got here"),
     ],
