@@ -231,7 +231,8 @@ class Core:
     def _admit(self, request: Request) -> None:
         self._arrivals += 1
         request.order = self._arrivals
-        request.rank = rank(self._now, request.prompt_tokens, request.deadline - self._now)
+        patience_s = request.deadline - self._now
+        request.rank = rank(self._now, request.prompt_tokens, request.slo.ttft_s, patience_s)
         self.requests[request.id] = request
         heapq.heappush(self._deadlines, (request.deadline, request.id))
         request.advance(Phase.ADMITTED, self._now)
