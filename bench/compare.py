@@ -236,17 +236,20 @@ def show(results: dict[str, dict[str, Result]], floors: Floors, console: Console
 
 
 def _against(figure: Figure, values: Sequence[float | None], *, peer: bool) -> tuple[str, str]:
-    if not peer or figure.goal is None or len(values) < 2 or not values[0] or values[1] is None:
+    if not peer or figure.goal is None or len(values) < 2 or None in values[:2]:
         return "", ""
-    ratio = values[1] / values[0]
+    theirs, own = values[0] or LEAST_RATE, values[1] or 0.0  # not even the least rate: less than it
+    ratio = own / theirs
     colour = "green" if figure.met(ratio) else "red"
     sign = "≤" if figure.at_most else "≥"
-    return f"{ratio:.2f}", f"[{colour}]{sign} {figure.goal:.2f}[/]"
+    more = "" if values[0] else "> "
+    return f"{more}{ratio:.2f}", f"[{colour}]{sign} {figure.goal:.2f}[/]"
 
 
 def plot(results: dict[str, dict[str, Result]], path: Path) -> None:
     """How the requests of the mixed load fared: TTFT and worst gap, as shares of them."""
     from matplotlib import pyplot
+    from matplotlib.ticker import NullFormatter
 
     drawn = {name: result["mixed"] for name, result in results.items() if "mixed" in result}
     if not drawn:
@@ -263,12 +266,23 @@ def plot(results: dict[str, dict[str, Result]], path: Path) -> None:
     titles = ("TTFT of text requests", "TTFT of image requests", "worst gap between tokens")
     for axis, title in zip(axes, titles, strict=True):
         axis.set(title=title, xlabel="seconds", xscale="log")
+        axis.xaxis.set_minor_formatter(NullFormatter())
         axis.grid(alpha=0.3)
     axes[0].set_ylabel("share of requests")
     axes[0].legend()
     figure.suptitle("40 % image requests, Poisson, 0.6 a second")
     figure.tight_layout()
     figure.savefig(path, dpi=120)
+
+
+def _slim(loads: dict[str, Result]) -> dict[str, Result]:
+    """Without what is told of every single request."""
+    return {
+        name: {
+            key: told for key, told in result.items() if key == "tried" or type(told) is not list
+        }
+        for name, result in loads.items()
+    }
 
 
 def main() -> int:
@@ -298,7 +312,8 @@ def main() -> int:
     console.print(f"{about.cpu}, {about.cores} cores; torch {about.torch}; {floors}")
     show(results, floors, console)
     options.json.parent.mkdir(parents=True, exist_ok=True)
-    told = {"machine": msgspec.to_builtins(about), "floors": floors.told(), "results": results}
+    slim = {name: _slim(loads) for name, loads in results.items()}
+    told = {"machine": msgspec.to_builtins(about), "floors": floors.told(), "results": slim}
     options.json.write_bytes(orjson.dumps(told, option=orjson.OPT_INDENT_2))
     plot(results, options.json.with_suffix(".png"))
     return 0
