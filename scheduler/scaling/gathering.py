@@ -77,10 +77,8 @@ class Gathering:
         self._turn(now)
         ended_s = (self._bucket or 0) * self.bucket_s
         image, text = WEIGHTS[measure]
-        rates = tuple(
-            (image * images + text * texts) / self.bucket_s for images, texts in self._past
-        )
-        return Gathered(Traffic(ended_s, self.bucket_s, rates), self._backlog(measure))
+        rates = [(image * images + text * texts) / self.bucket_s for images, texts in self._past]
+        return Gathered(Traffic(ended_s, self.bucket_s, tuple(rates)), self._backlog(measure))
 
     def _turn(self, now: float) -> None:
         """Closes the buckets that ended. A clock that steps back goes on in the open one."""

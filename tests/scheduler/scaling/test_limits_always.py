@@ -20,8 +20,8 @@ QUICK = Tuning(down_s=20.0, spare_s=5.0, switches=3, switch_window_s=30.0)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", POLICIES)
-@settings(max_examples=1500, deadline=None)
+@pytest.mark.parametrize("name", ["paper", "modserve"])
+@settings(max_examples=1000, deadline=None)
 @given(seed=SEEDS)
 def test_no_decision_breaks_a_limit_or_the_budget(name: str, seed: int) -> None:
     fleet = Fleet(POLICIES[name](), seed)
@@ -30,7 +30,7 @@ def test_no_decision_breaks_a_limit_or_the_budget(name: str, seed: int) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(seed=SEEDS)
 def test_switches_are_bounded_in_every_window_and_never_go_to_and_fro(seed: int) -> None:
     fleet = Fleet(ModServe(QUICK), seed)
@@ -47,7 +47,7 @@ def test_switches_are_bounded_in_every_window_and_never_go_to_and_fro(seed: int)
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(seed=SEEDS, rate=st.sampled_from([0.0, 50.0, 250.0, 700.0]))
 def test_after_any_chaos_a_calm_load_is_met(seed: int, rate: float) -> None:
     fleet = Fleet(ModServe(QUICK), seed)
@@ -61,7 +61,8 @@ def test_after_any_chaos_a_calm_load_is_met(seed: int, rate: float) -> None:
         member.capacity, member.cold_start_s = 100.0, 5.0
     for _ in range(20):
         fleet.chaos()
-    for _ in range(400):
+    fleet.now += 300.0  # the longest wait after failed launches
+    for _ in range(150):
         fleet.calm(rate)
     for name, member in fleet.members.items():
         assert member.serving >= fleet.limits.of(name).least

@@ -41,7 +41,8 @@ class Pool:
     backlog: float = 0.0
     starting: list[tuple[float, float]] = field(default_factory=list)  # (launched, serves from)
     draining: list[float] = field(default_factory=list)  # gone at
-    met: deque[tuple[float, int, int]] = field(default_factory=lambda: deque(maxlen=240))
+    ended: list[tuple[int, int]] = field(default_factory=lambda: [(0, 0)])  # by each step in all:
+    # requests that met their SLO, and requests
     work: deque[float] = field(default_factory=lambda: deque(maxlen=20))  # share of each step
     late_steps: int = 0
 
@@ -61,11 +62,12 @@ class Pool:
         self.work.append(done / could if could else 0.0)
         late = self.backlog > PATIENCE_S * self.serving * self.capacity
         self.late_steps += late
-        self.met.append((now, 0 if late else requests, requests))
+        met, ended = self.ended[-1]
+        self.ended.append((met + (0 if late else requests), ended + requests))
 
-    def attained(self, now: float, window_s: float) -> Attainment | None:
-        seen = [(met, of) for at, met, of in self.met if now - at <= window_s]
-        met, requests = sum(met for met, _ in seen), sum(of for _, of in seen)
+    def attained(self, window_s: float) -> Attainment | None:
+        before = self.ended[-min(len(self.ended), 1 + round(window_s / STEP_S))]
+        met, requests = (now - then for now, then in zip(self.ended[-1], before, strict=True))
         return Attainment(met / requests, requests, window_s) if requests else None
 
 
@@ -143,8 +145,8 @@ class World:
             starting=tuple(launched for launched, _ in pool.starting),
             draining=len(pool.draining),
             busy=sum(pool.work) / len(pool.work),
-            short=pool.attained(self.now, SHORT_S),
-            long=pool.attained(self.now, 120.0),
+            short=pool.attained(SHORT_S),
+            long=pool.attained(120.0),
             cold_start_s=pool.cold_start_s,
             switch_s=pool.switch_s,
         )
