@@ -46,7 +46,8 @@ async def settled(made: Crew, *, open_requests: int = 0) -> None:
         workers, requests = status["workers"], status["requests"]
         assert isinstance(workers, list) and isinstance(requests, dict)
         booked = sum(one["kv_blocks_booked"] for one in workers)
-        held = sum(one._engine.text.used for one in made.agents if one._engine.text is not None)
+        engines = [one.work.engine for one in made.agents if one.work is not None]
+        held = sum(engine.text.used for engine in engines if engine.text is not None)
         if (requests["open"], booked, held) == (open_requests, 0, 0):
             return
 
@@ -72,8 +73,10 @@ async def test_an_image_is_encoded_elsewhere_and_pulled() -> None:
         assert answer.usage is not None and answer.usage.image_tokens > 0
         assert timing(answer).encode_s >= 2e-3
         await settled(made)
-        images = made.agents[0]._images
-        assert images is not None and images.stored_bytes == 0, "forgotten with its last consumer"
+        work = made.agents[0].work
+        assert work is not None and work.images.stored_bytes == 0, (
+            "forgotten with its last consumer"
+        )
 
 
 @conversation
