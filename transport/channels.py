@@ -80,18 +80,23 @@ class _Socket:
             if self.closed:
                 return False
             try:
-                frames = self.socket.recv_multipart(zmq.NOBLOCK, copy=False)
+                frames = [self.socket.recv(zmq.NOBLOCK, copy=False)]
             except zmq.Again:
                 return False
+            while frames[-1].more:
+                frames.append(self.socket.recv(copy=False))
             self._on_frames(frames)
         return True
 
     def _send(self, frames: Frames) -> Sent:
         if self.closed:
             return Sent.GONE
-        small = all(len(memoryview(frame)) < LARGE for frame in frames)
+        last = len(frames) - 1
         try:
-            self.socket.send_multipart(frames, zmq.NOBLOCK, copy=small)
+            for place, frame in enumerate(frames):
+                flags = zmq.NOBLOCK if place == last else zmq.NOBLOCK | zmq.SNDMORE
+                small = isinstance(frame, bytes) and len(frame) < LARGE
+                self.socket.send(frame, flags, copy=small)
         except zmq.Again:
             return Sent.FULL
         except zmq.ZMQError as error:
