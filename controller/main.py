@@ -18,6 +18,10 @@ from ..transport.state import Description, StateFolder
 from .controller import Controller
 from .options import ControllerOptions
 
+SWITCH_S = (
+    0.0005  # after which a busy loop lets the journal's thread, and those that prepare, go on
+)
+
 
 def serve(options: ControllerOptions) -> None:
     """Blocks until SIGTERM, ctrl-C or `msctl stop`.
@@ -36,6 +40,7 @@ def serve(options: ControllerOptions) -> None:
             f"encrypted nor authenticated: got {options.endpoint}"
         )
     _allow_descriptors()
+    sys.setswitchinterval(SWITCH_S)
     uvloop.run(_serve(options))
 
 
