@@ -27,6 +27,7 @@ from .routing import least_image_tokens
 from .stage import Stage
 from .terms import Terms
 
+LEAST_DEADLINES = 1000  # kept of requests that have ended
 BOUND = frozenset({Phase.PREFILLING, Phase.PREFILLED, Phase.DECODING})
 
 
@@ -60,6 +61,7 @@ class Core:
             on.Prefilled: self._prefilled,
             on.HandedOver: self._handed_over,
             on.Progressed: self._progressed,
+            on.Stepped: self._stepped,
             on.Finished: self._finished,
             on.Preempted: self._preempted,
             on.Failed: self._failed,
@@ -202,7 +204,14 @@ class Core:
         request.rank = rank(self._now, request.prompt_tokens, request.deadline - self._now)
         self.requests[request.id] = request
         heapq.heappush(self._deadlines, (request.deadline, request.id))
+        if len(self._deadlines) > 2 * len(self.requests) + LEAST_DEADLINES:
+            self._forget_deadlines()
         request.advance(Phase.ADMITTED, self._now)
+
+    def _forget_deadlines(self) -> None:
+        """Those of requests that ended long before them; seldom, so that it costs each little."""
+        self._deadlines = [(one.deadline, one.id) for one in self.requests.values()]
+        heapq.heapify(self._deadlines)
 
     def _start(self, request: Request) -> None:
         self.images.want(request, self._now)
@@ -350,6 +359,12 @@ class Core:
         request = self.bound(event.request, event.replica, event.run)
         if request is not None:
             self._emit(request, event.emitted)
+
+    def _stepped(self, event: on.Stepped) -> None:
+        for name, run, emitted in event.progress:
+            request = self.bound(name, event.replica, run)
+            if request is not None:
+                self._emit(request, emitted)
 
     def _emit(self, request: Request, emitted: int) -> None:
         request.emitted = max(request.emitted, emitted)
