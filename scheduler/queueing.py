@@ -61,6 +61,12 @@ class OrderedQueue:
         if not chunk:
             del self._chunks[place]
 
+    def move(self, name: str, key: Key) -> None:
+        """Give it this key, whether it is in or not."""
+        if self._keys.get(name) != key:
+            self.remove(name)
+            self.add(name, key)
+
     def _chunk_of(self, row: Row) -> int:
         """Where it is, or belongs: the first chunk that ends with no smaller one, or the last."""
         place = bisect_left(self._chunks, row, key=lambda chunk: chunk[-1])
