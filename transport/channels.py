@@ -27,6 +27,7 @@ BATCH = 256  # messages taken in one go before other callbacks get their turn
 BACKLOG = 1024  # connections that wait to be accepted
 ZAP_DOMAIN = "modserve"
 MOST_KEYS = 100_000  # of peers; whose is forgotten is heard again with its next word
+NOW, NOW_AND_MORE = int(zmq.NOBLOCK), int(zmq.NOBLOCK | zmq.SNDMORE)  # enums are slow to combine
 LARGE = 64 * 1024  # bytes from which a frame is sent without a copy
 
 
@@ -80,7 +81,7 @@ class _Socket:
             if self.closed:
                 return False
             try:
-                frames = [self.socket.recv(zmq.NOBLOCK, copy=False)]
+                frames = [self.socket.recv(NOW, copy=False)]
             except zmq.Again:
                 return False
             while frames[-1].more:
@@ -94,9 +95,8 @@ class _Socket:
         last = len(frames) - 1
         try:
             for place, frame in enumerate(frames):
-                flags = zmq.NOBLOCK if place == last else zmq.NOBLOCK | zmq.SNDMORE
                 small = isinstance(frame, bytes) and len(frame) < LARGE
-                self.socket.send(frame, flags, copy=small)
+                self.socket.send(frame, NOW if place == last else NOW_AND_MORE, copy=small)
         except zmq.Again:
             return Sent.FULL
         except zmq.ZMQError as error:
