@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
 from itertools import count
+from statistics import quantiles
 
 import msgspec
 import uvloop
@@ -45,8 +46,7 @@ class Told(msgspec.Struct, frozen=True):
     cpu_s: float  # of this process
     answers: int
     tokens: int
-    decided_s: list[float]  # by the controller: from receipt until bound
-    first_s: list[float]  # here: from the call to the first token's arrival, as far as it is known
+    decided_s: list[float]  # percentiles 1 to 99, by the controller: from receipt until bound
 
 
 def crowd(tasks: Sequence[Task]) -> list[Told]:
@@ -64,8 +64,16 @@ def crowd(tasks: Sequence[Task]) -> list[Told]:
         assert process.stdin is not None
         process.stdin.write(b"go\n")
         process.stdin.flush()
-    told = [process.communicate(timeout=PATIENCE_S)[0] for process in processes]
-    return [msgspec.json.decode(one, type=Told) for one in told]
+    return [_told(process) for process in processes]
+
+
+def _told(process: subprocess.Popen[bytes]) -> Told:
+    assert process.stdin is not None and process.stdout is not None
+    with process.stdin, process.stdout as out:
+        said = out.read()
+    if process.wait(PATIENCE_S) or not said:
+        raise RuntimeError(f"expected a crowd that ends well, got code {process.returncode}")
+    return msgspec.json.decode(said, type=Told)
 
 
 def main() -> None:
@@ -107,14 +115,14 @@ class Asking:
         else:
             await self._at_a_pace(self._task.rate)
         ended, timings = time.monotonic(), [one.timing for one in self._answers]
+        decided_s = [one.prepare_s + one.queue_s for one in timings if one is not None]
         return Told(
             began,
             ended,
             cpu_s(os.getpid()) - used,
             len(self._answers),
             sum(len(one.token_ids) for one in self._answers),
-            [one.prepare_s + one.queue_s for one in timings if one is not None],
-            [one.ttft_s for one in timings if one is not None and one.ttft_s is not None],
+            quantiles(decided_s, n=100),
         )
 
     async def _one_after_another(self, client: AsyncClient, left: Iterator[int]) -> None:
