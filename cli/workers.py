@@ -19,7 +19,7 @@ from ..client import Client, Denied
 from ..scheduler.stage import Stage, role_of, stages_of
 from ..transport.channels import is_loopback
 from ..transport.state import StateFolder
-from .launching import Joined, Launch, Progress
+from .launching import COMMAND, EMULATED, Joined, Launch, Progress
 from .options import DEFAULT_ENDPOINT, Controller, Json, Keys, seconds
 from .printing import console, print_json
 from .termination import interrupted_by_sigterm
@@ -73,6 +73,17 @@ def add_worker(
             "Tensors are neither encrypted nor authenticated: use a private network.",
         ),
     ] = None,
+    emulate: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PROFILE",
+            help="Do not compute but sleep, as long as the costs in this JSON file say; `instant`: "
+            "not at all. Its answers are made up.",
+        ),
+    ] = None,
+    count: Annotated[
+        int, typer.Option(metavar="N", min=1, help="With --emulate: so many, in one process.")
+    ] = 1,
     timeout: Annotated[
         str, typer.Option(metavar="TIME", help="How long it may take to load and join.")
     ] = "300s",
@@ -88,6 +99,7 @@ def add_worker(
     Prints `worker NAME pid PID log PATH`.
     """
     stages, limit_s = stages_named(stage), seconds(timeout)
+    emulation = _emulation(emulate, count)
     options = {
         "controller": controller,
         "stages": [one.value for one in Stage if one in stages],
@@ -96,16 +108,18 @@ def add_worker(
         "nice": nice,
         "name": name,
         "data_host": _data_host(data_host, controller),
+        **emulation,
     }
     folder = StateFolder.of(controller)
     options["token"] = token_of(controller, folder, keys)
     options["keys"] = "" if keys is None else str(keys.absolute())
     log = folder.log(f"{name or role_of(stages)}-{secrets.token_hex(3)}")
     with interrupted_by_sigterm():
-        launch = Launch(options, log, detached=not foreground)
+        command = EMULATED if emulation else COMMAND
+        launch = Launch(options, log, detached=not foreground, command=command)
         try:
             with _progress() as progress:
-                joined = launch.joined(limit_s, progress)
+                joined = [launch.joined(limit_s, progress) for _ in range(count)]
             if foreground:
                 raise typer.Exit(_attend(launch, joined, as_json=json))
         except KeyboardInterrupt:
@@ -157,6 +171,16 @@ def _device(gpu: int | None, device: str | None) -> str:
     return f"cuda:{gpu}" if gpu is not None else device or "auto"
 
 
+def _emulation(profile: str | None, count: int) -> dict[str, str | int]:
+    """What an emulated worker is told beside a real one's options."""
+    if profile is None and count > 1:
+        raise typer.BadParameter(f"expected --emulate with --count {count}, got none")
+    if profile is None:
+        return {}
+    file = Path(profile)
+    return {"profile": str(file.absolute()) if file.exists() else profile, "count": count}
+
+
 def _data_host(data_host: str | None, controller: str) -> str:
     """On a network nobody can guess which of the host's addresses the others reach."""
     if data_host is None and not is_loopback(controller):
@@ -176,15 +200,17 @@ def _progress() -> Iterator[Progress]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _attend(launch: Launch, joined: Joined, *, as_json: bool) -> int:
+def _attend(launch: Launch, joined: list[Joined], *, as_json: bool) -> int:
     """Whoever reads the announcement may signal us at once: the worker must get it by then."""
     with launch.signalled():
         _announce(joined, as_json=as_json)
         return launch.wait()
 
 
-def _announce(joined: Joined, *, as_json: bool) -> None:
-    if as_json:
-        print_json({"name": joined.name, "pid": joined.pid, "log": os.fspath(joined.log)})
-    else:
-        print(f"worker {joined.name} pid {joined.pid} log {joined.log}", flush=True)
+def _announce(joined: list[Joined], *, as_json: bool) -> None:
+    """A line, or an object, for each."""
+    for one in joined:
+        if as_json:
+            print_json({"name": one.name, "pid": one.pid, "log": os.fspath(one.log)})
+        else:
+            print(f"worker {one.name} pid {one.pid} log {one.log}", flush=True)

@@ -51,6 +51,7 @@ class Crew:
     def __init__(self) -> None:
         self._by_identity: dict[bytes, Member] = {}
         self._by_name: dict[str, Member] = {}
+        self._sharing: dict[str, dict[str, Member]] = {}  # by host and name
 
     def __iter__(self) -> Iterator[Member]:
         return iter(list(self._by_name.values()))
@@ -66,11 +67,14 @@ class Crew:
 
     def add(self, member: Member) -> None:
         self._by_identity[member.identity] = self._by_name[member.name] = member
+        if not member.hello.threads:
+            self._sharing.setdefault(member.hello.host, {})[member.name] = member
 
     def remove(self, member: Member) -> None:
         self._by_identity.pop(member.identity, None)
         if self._by_name.get(member.name) is member:
             del self._by_name[member.name]
+            self._sharing.get(member.hello.host, {}).pop(member.name, None)
 
     def free_name(self, stages: frozenset[Stage], reserved: Set[str]) -> str:
         """`encode-0`, `encode-1` …: the lowest number that is free."""
@@ -80,14 +84,14 @@ class Crew:
             number += 1
         return f"{role}-{number}"
 
+    def sharing(self, host: str) -> list[Member]:
+        """Those that named no number of threads: they share what the host has."""
+        return list(self._sharing.get(host, {}).values())
+
     def threads_of(self, member: Member) -> int:
-        """Those that it named, or its share of the host's cores."""
-        others = [
-            one.stages
-            for one in self
-            if one is not member and (one.hello.host, one.hello.threads) == (member.hello.host, 0)
-        ]
-        return member.hello.threads or threads(member.hello.cores, member.stages, others)
+        """Its share of the host's cores."""
+        others = [one.stages for one in self.sharing(member.hello.host) if one is not member]
+        return threads(member.hello.cores, member.stages, others)
 
     def yielding_to(self, member: Member) -> Iterator[Member]:
         """Those of its host that yield to it."""

@@ -83,7 +83,9 @@ class Floor:
         old = crew.named(name)
         if old is not None:
             self.gone(old, "it said hello again")
-        member = Member(name, identity, word, stages, joined=now, heard=now)
+        member = Member(
+            name, identity, word, stages, joined=now, heard=now, threads=word.threads or 1
+        )
         crew.add(member)
         self.tell(member, self._welcome(member))
         self.share_threads(word.host)
@@ -135,9 +137,7 @@ class Floor:
 
     def share_threads(self, host: str) -> None:
         """Divide a host's cores anew among the workers that named no number of threads."""
-        for member in self._office.crew:
-            if member.hello.host != host:
-                continue
+        for member in self._office.crew.sharing(host):
             threads = self._office.crew.threads_of(member)
             beside = self._works_beside(member)
             if (threads, beside) != (member.threads, member.beside):
@@ -146,7 +146,7 @@ class Floor:
 
     def _works_beside(self, member: Member) -> bool:
         """Whether somebody who yields to it has pictures to encode."""
-        if member.hello.threads or member.hello.device != "cpu":
+        if member.hello.device != "cpu":
             return False
         replicas = self._office.core.replicas
         beside = (replicas.get(one.name) for one in self._office.crew.yielding_to(member))
@@ -338,6 +338,7 @@ class Floor:
             session = office.clients.numbered(number)
             if frame and session is not None and not session.gone:
                 office.clients.send(session, frame, now)
+        going: list[tuple[str, int, int]] = []
         for row in rows:
             ticket = office.tickets.get(row.request_id)
             if ticket is None:
@@ -347,7 +348,12 @@ class Floor:
             if row.emitted:
                 office.first_tokens.setdefault(row.request_id, now)
             office.tally.tokens += max(0, row.emitted - ticket.request.emitted)
-            self._row(member.name, row)
+            if row.prefilled or row.finish:
+                self._row(member.name, row)
+            else:
+                going.append((row.request_id, row.run, row.emitted))
+        if going:
+            office.pump(on.Stepped(member.name, going))
 
     def _release_others(self, member: Member, rows: Sequence[say.Row]) -> None:
         """It has been told, unless it heard the order to begin after the one to stop."""
@@ -357,14 +363,10 @@ class Floor:
 
     def _row(self, name: str, row: say.Row) -> None:
         pump = self._office.pump
-        if row.finish:
-            if row.prefilled:
-                pump(on.Prefilled(row.request_id, name, row.run, row.emitted))
-            pump(on.Finished(row.request_id, name, row.run, row.emitted, row.finish))
-        elif row.prefilled:
+        if row.prefilled:
             pump(on.Prefilled(row.request_id, name, row.run, row.emitted))
-        else:
-            pump(on.Progressed(row.request_id, name, row.run, row.emitted))
+        if row.finish:
+            pump(on.Finished(row.request_id, name, row.run, row.emitted, row.finish))
 
     def _gave_up(self, member: Member, word: say.GaveUp) -> None:
         self._office.pump(on.Preempted(word.request_id, member.name, word.run))

@@ -31,6 +31,7 @@ from .tickets import Ticket
 log = logging.getLogger(__name__)
 
 PREPARE_S = 20.0  # for template, tokenizer and image headers of one request
+AT_ONCE = 1024  # token ids that are looked at here and now
 MOST_ID = 128  # characters of a request id
 
 
@@ -116,6 +117,9 @@ class Front:
         draft = Draft(word, list(frames), session.number, office.now())
         office.preparing[word.request_id] = draft
         office.held_bytes += draft.image_bytes
+        if not frames and 0 < len(word.token_ids) <= AT_ONCE:
+            self._prepare_at_once(draft)
+            return
         future = self._threads.run(partial(self._drafting.ticket, draft))
         future.add_done_callback(partial(self._prepared, draft))
 
@@ -154,15 +158,26 @@ class Front:
                 self._office.clients.send(session, frame, self._office.now())
         return None
 
+    def _prepare_at_once(self, draft: Draft) -> None:
+        """Less work than to hand it to a thread."""
+        try:
+            ticket = self._drafting.ticket(draft)
+        except Refused as error:
+            self._refuse(draft, error.code, error.sentence)
+        else:
+            self._write_down(draft, ticket)
+
+    def _write_down(self, draft: Draft, ticket: Ticket) -> None:
+        """A request is accepted once it is in the journal."""
+        kept = self._kept(draft, ticket)
+        self._office.journal.keep(kept, partial(self._accept, draft, ticket))
+
     def _prepared(self, draft: Draft, future: asyncio.Future[Ticket]) -> None:
-        """A request is accepted once it is written down."""
         error = None if future.cancelled() else future.exception()
         if future.cancelled() or not self._awaited(draft):
             self._office.held_bytes -= draft.image_bytes
         elif error is None:
-            ticket = future.result()
-            kept = self._kept(draft, ticket)
-            self._office.journal.keep(kept, partial(self._accept, draft, ticket))
+            self._write_down(draft, future.result())
         elif isinstance(error, Refused):
             self._refuse(draft, error.code, error.sentence)
         elif isinstance(error, TooSlow):

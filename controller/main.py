@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import logging
 import os
 import resource
 import signal
@@ -16,7 +15,13 @@ import uvloop
 from ..transport.channels import BadAddress, is_loopback
 from ..transport.state import Description, StateFolder
 from .controller import Controller
+from .logs import begin_log
 from .options import ControllerOptions
+
+COLLECTIONS = 50_000, 20, 20
+SWITCH_S = (
+    0.0005  # after which a busy loop lets the journal's thread, and those that prepare, go on
+)
 
 
 def serve(options: ControllerOptions) -> None:
@@ -25,17 +30,14 @@ def serve(options: ControllerOptions) -> None:
     Prints one line to stdout when it is ready. Raises BadAddress, BadCheckpoint,
     BadKeys or StateUnusable, each with one sentence.
     """
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s %(message)s",
-    )
+    begin_log()
     if not is_loopback(options.endpoint) and options.keys is None and not options.insecure:
         raise BadAddress(
             f"expected a loopback address, or --keys, or --insecure to have messages neither "
             f"encrypted nor authenticated: got {options.endpoint}"
         )
     _allow_descriptors()
+    sys.setswitchinterval(SWITCH_S)
     uvloop.run(_serve(options))
 
 
@@ -55,7 +57,8 @@ async def _serve(options: ControllerOptions) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, controller.close)
-    gc.freeze()  # what is loaded now stays: collections need not look at it again
+    gc.freeze()  # what is loaded now stays: collections need not look at it again,
+    gc.set_threshold(*COLLECTIONS)  # and seldom at what is open
     _announce(controller.endpoint, as_json=options.json)
     await controller.run()
 

@@ -65,12 +65,10 @@ class Preparer:
     def prepare_ids(self, token_ids: Sequence[int], sizes: Sequence[tuple[int, int]]) -> Prepared:
         """Ids with one image token per image, in the order of the frames."""
         shapes = self._shapes(sizes)
-        for token in token_ids:
-            if not 0 <= token < self.facts.vocabulary and token != self._image:
-                raise Refused(
-                    "token_ids",
-                    f"expected token ids from 0 to {self.facts.vocabulary - 1}, got {token}",
-                )
+        known = range(self.facts.vocabulary)
+        if odd := [one for one in token_ids if one not in known and one != self._image]:
+            most = self.facts.vocabulary - 1
+            raise Refused("token_ids", f"expected token ids from 0 to {most}, got {odd[0]}")
         return self._expanded(token_ids, range(len(sizes)), shapes)
 
     def _begins(self, rendered: str) -> bool:

@@ -11,10 +11,13 @@ from __future__ import annotations
 import os
 import sqlite3
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
+
+from msgspec import json
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS whole (model TEXT);
@@ -34,6 +37,7 @@ PRAGMA journal_mode = WAL;
 PRAGMA synchronous = NORMAL;
 PRAGMA journal_size_limit = 67108864;
 """
+AT_ONCE = 64  # requests in one statement
 NAME = "journal-{:06}.sqlite"
 
 Unusable = (sqlite3.Error, OSError)
@@ -108,19 +112,29 @@ class Store:
             raise
 
     def _change(self, batch: Batch) -> None:
-        requests = ((row, *_fields(one), one.checksum()) for row, one in batch.kept.items())
+        self._keep([(row, *_fields(one), one.checksum()) for row, one in batch.kept.items()])
         images = ((row, image) for row, one in batch.kept.items() for image in one.images)
-        rows = [(row,) for row in batch.ended]
-        change = self._db.executemany
-        change("INSERT OR REPLACE INTO request VALUES (?, ?, ?, ?, ?, ?, ?)", requests)
-        change("INSERT INTO image (request, data) VALUES (?, ?)", images)
-        change("DELETE FROM request WHERE row = ?", rows)
-        change("DELETE FROM image WHERE request = ?", rows)
+        self._db.executemany("INSERT INTO image (request, data) VALUES (?, ?)", images)
+        if batch.ended:
+            rows = json.encode(sorted(batch.ended)).decode()
+            for table, column in (("request", "row"), ("image", "request")):
+                ended = f"{column} IN (SELECT value FROM json_each(?))"
+                self._db.execute(f"DELETE FROM {table} WHERE {ended}", (rows,))
         for name, epoch in batch.workers.items():
             if epoch is None:
                 self._db.execute("DELETE FROM worker WHERE name = ?", (name,))
             else:
                 self._db.execute("INSERT OR REPLACE INTO worker VALUES (?, ?)", (name, epoch))
+
+    def _keep(self, requests: Sequence[tuple[object, ...]]) -> None:
+        """Many in a statement: between any two of them the interpreter's lock changes hands, for
+        which a loop that is busy makes us wait."""
+        for first in range(0, len(requests), AT_ONCE):
+            some = requests[first : first + AT_ONCE]
+            rows = ", ".join(["(?, ?, ?, ?, ?, ?, ?)"] * len(some))
+            self._db.execute(
+                f"INSERT OR REPLACE INTO request VALUES {rows}", list(chain.from_iterable(some))
+            )
 
     def sync(self) -> None:
         """Wait for the disk: what was taken over is to outlive a power cut, too."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from .replica import Replica
@@ -29,26 +29,33 @@ def refusal(
         return f"busy: {open_requests} requests are open, the limit is {terms.max_open}"
     need = terms.blocks(request.prompt_tokens + request.max_tokens)
     for stage in (Stage.PREFILL, Stage.DECODE):
-        most = _largest(replicas, stage, "kv_blocks")
-        if most is not None and need > most:
+        if (most := _too_small(replicas, stage, "kv_blocks", need)) is not None:
             return (
                 f"prompt and answer need {need} KV blocks of {terms.block_size} tokens, "
                 f"the largest {stage} worker has {most}"
             )
     if not request.media:
         return None
-    size, most = images.bytes_of(request), _largest(replicas, Stage.ENCODE, "store_bytes")
-    if most is not None and size > most:
+    size = images.bytes_of(request)
+    if (most := _too_small(replicas, Stage.ENCODE, "store_bytes", size)) is not None:
         return f"its images need {size} embedding bytes, the largest encode worker stores {most}"
     staging = sum(item.rows for item in request.media) * terms.staging_row_bytes
     stages = (Stage.PREFILL, Stage.DECODE) if terms.cross_attention else (Stage.PREFILL,)
     for stage in stages:
-        most = _largest(replicas, stage, "staging_bytes")
-        if most is not None and staging > most:
+        if (most := _too_small(replicas, stage, "staging_bytes", staging)) is not None:
             return f"its images need {staging} staging bytes, the largest {stage} worker has {most}"
     return None
 
 
-def _largest(replicas: Mapping[str, Replica], stage: Stage, account: str) -> int | None:
-    able: Iterable[Replica] = (one for one in replicas.values() if stage in one.stages)
-    return max((getattr(one.ledger, account).capacity for one in able), default=None)
+def _too_small(
+    replicas: Mapping[str, Replica], stage: Stage, account: str, need: int
+) -> int | None:
+    """The largest account, where there are some and none can ever hold `need`."""
+    most = None
+    for one in replicas.values():
+        if stage in one.stages:
+            capacity = getattr(one.ledger, account).capacity
+            if capacity >= need:
+                return None  # mostly the first one
+            most = max(most or 0, capacity)
+    return most

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from .media import ItemPhase
 from .replica import Replica
+from .replicas import Replicas, room
 from .request import Request
-from .routing import fewest_blocks, least_tokens
 from .stage import Stage
 from .terms import Terms
 
@@ -63,30 +63,27 @@ def need_of(request: Request, terms: Terms) -> Need:
 
 
 def place(
-    need: Need, replicas: Iterable[Replica], waiting_blocks: Callable[[Replica], int]
+    need: Need, replicas: Replicas, waiting_blocks: Callable[[Replica], int]
 ) -> tuple[Replica, Replica] | None:
     """The prefill and the decode replica for `need`, often the same one; None: no room now."""
-    able = [one for one in replicas if one.takes_work and _has_blocks(one, need)]
-    decoders = [
-        one
-        for one in able
-        if Stage.DECODE in one.stages and need.kept <= one.ledger.staging_bytes.free
-    ]
-    if not decoders:
-        return None
-    prefillers = [
-        one
-        for one in able
-        if Stage.PREFILL in one.stages and need.staging <= one.ledger.staging_bytes.free
-    ]
-    if need.waits:
-        prefillers = [one for one in prefillers if _lets_wait(one, need, waiting_blocks)]
-    prefill = least_tokens(prefillers)
-    if prefill is None:
-        return None
-    if Stage.DECODE in prefill.stages:
-        return prefill, prefill
-    decode = fewest_blocks(decoders)
+
+    def prefills(one: Replica) -> bool:
+        return (
+            one.takes_work
+            and _has_blocks(one, need)
+            and need.staging <= one.ledger.staging_bytes.free
+            and (not need.waits or _lets_wait(one, need, waiting_blocks))
+        )
+
+    def decodes(one: Replica) -> bool:
+        return (
+            one.takes_work and _has_blocks(one, need) and need.kept <= one.ledger.staging_bytes.free
+        )
+
+    prefill = replicas.least(Stage.PREFILL, need.blocks, prefills)
+    if prefill is None or Stage.DECODE in prefill.stages:
+        return None if prefill is None else (prefill, prefill)
+    decode = replicas.least(Stage.DECODE, need.blocks, decodes)
     return None if decode is None else (prefill, decode)
 
 
@@ -103,21 +100,21 @@ def can_hold(replica: Replica, need: Need) -> bool:
 def fits_nowhere(need: Need, replicas: Iterable[Replica]) -> bool:
     """Whether no replica that is here could take it even when empty: nobody waits behind it."""
     rooms = {Stage.PREFILL: need.staging, Stage.DECODE: need.kept}
-    large = [
-        one
-        for one in replicas
-        if one.takes_work and need.most_blocks <= one.ledger.kv_blocks.capacity
-    ]
+    everybody = list(replicas)
     return not all(
-        any(stage in one.stages and size <= one.ledger.staging_bytes.capacity for one in large)
+        any(
+            stage in one.stages
+            and one.takes_work
+            and need.most_blocks <= one.ledger.kv_blocks.capacity
+            and size <= one.ledger.staging_bytes.capacity
+            for one in everybody
+        )
         for stage, size in rooms.items()
     )
 
 
 def _has_blocks(replica: Replica, need: Need) -> bool:
-    kv = replica.ledger.kv_blocks
-    watermark = len(replica.bound)  # each may ask for one more block before we hear of it
-    return need.most_blocks <= kv.capacity and need.blocks + watermark <= kv.free
+    return need.most_blocks <= replica.ledger.kv_blocks.capacity and need.blocks <= room(replica)
 
 
 def _lets_wait(replica: Replica, need: Need, waiting_blocks: Callable[[Replica], int]) -> bool:

@@ -33,10 +33,11 @@ from .ledger import ledger
 from .media import ItemPhase, MediaItem
 from .queueing import OrderedQueue
 from .replica import Replica
+from .replicas import Replicas
 from .request import Phase, Request
-from .routing import least_image_tokens
 from .terms import Terms
 
+LEAST_DEADLINES = 1000  # kept of requests that have ended
 BOUND = frozenset({Phase.PREFILLING, Phase.PREFILLED, Phase.DECODING})
 
 
@@ -48,9 +49,9 @@ class Core:
         that had this one's place, are about other numbers."""
         self.terms = terms
         self.requests: dict[str, Request] = {}
-        self.replicas: dict[str, Replica] = {}
+        self.replicas = Replicas()
         self.queue = OrderedQueue()  # requests that a text replica could start on
-        self.images = Images(terms, self.replicas, least_image_tokens, runs)
+        self.images = Images(terms, self.replicas, runs)
         self._bindable = BINDINGS["all" if terms.cross_attention else bind]
         self._deadlines: list[tuple[float, str]] = []
         self._arrivals = 0
@@ -71,6 +72,7 @@ class Core:
             on.Prefilled: self._prefilled,
             on.HandedOver: self._handed_over,
             on.Progressed: self._progressed,
+            on.Stepped: self._stepped,
             on.Finished: self._finished,
             on.Preempted: self._preempted,
             on.Failed: self._failed,
@@ -125,6 +127,7 @@ class Core:
         replica.bound.add(request.id)
         replica.ledger.kv_blocks.book(request.id, 0 if hold.over else need.blocks)
         replica.ledger.staging_bytes.book(request.id, 0 if hold.over else need.kept)
+        self.replicas.note(replica)
         for phase in (Phase.QUEUED, Phase.PREFILLING, Phase.PREFILLED, Phase.DECODING):
             request.advance(phase, self._now)
         for item in request.media:
@@ -184,7 +187,7 @@ class Core:
 
     def _remove(self, name: str, reason: str) -> None:
         """What ran there starts over; what it stored is encoded again where it is still needed."""
-        replica = self.replicas.pop(name)
+        replica = self.replicas.remove(name)
         self._out.append(Drop(name, replica.epoch, reason))
         for key in sorted(replica.ledger.store_bytes.owners):
             self._lose_embedding(key)
@@ -235,7 +238,14 @@ class Core:
         request.rank = rank(self._now, request.prompt_tokens, request.slo.ttft_s, patience_s)
         self.requests[request.id] = request
         heapq.heappush(self._deadlines, (request.deadline, request.id))
+        if len(self._deadlines) > 2 * len(self.requests) + LEAST_DEADLINES:
+            self._forget_deadlines()
         request.advance(Phase.ADMITTED, self._now)
+
+    def _forget_deadlines(self) -> None:
+        """Those of requests that ended long before them; seldom, so that it costs each little."""
+        self._deadlines = [(one.deadline, one.id) for one in self.requests.values()]
+        heapq.heapify(self._deadlines)
 
     def _start(self, request: Request) -> None:
         self.images.want(request, self._now)
@@ -318,7 +328,7 @@ class Core:
         while passed < len(self.queue):
             request = self.requests[self.queue.at(passed)]
             need = need_of(request, self.terms)
-            found = place(need, self.replicas.values(), self._waiting_blocks)
+            found = place(need, self.replicas, self._waiting_blocks)
             if found is not None:
                 self._bind_to(request, need, *found)
             elif fits_nowhere(need, self.replicas.values()):
@@ -337,6 +347,7 @@ class Core:
             replica.ledger.kv_blocks.book(request.id, need.blocks)
             staging = need.staging if replica is prefill else need.kept
             replica.ledger.staging_bytes.book(request.id, staging)
+            self.replicas.note(replica)
         request.advance(Phase.PREFILLING, self._now)
         self._out.append(Prefill(prefill.name, request.id, request.run, decode.name))
         if decode is not prefill:
@@ -384,10 +395,18 @@ class Core:
         if request is not None:
             self._emit(request, event.emitted)
 
+    def _stepped(self, event: on.Stepped) -> None:
+        for name, run, emitted in event.progress:
+            request = self.bound(name, event.replica, run)
+            if request is not None:
+                self._emit(request, emitted)
+
     def _emit(self, request: Request, emitted: int) -> None:
         request.emitted = max(request.emitted, emitted)
-        blocks = self.terms.blocks(request.tokens)
-        self.replicas[request.decode or ""].ledger.kv_blocks.grow(request.id, blocks)
+        blocks, replica = self.terms.blocks(request.tokens), self.replicas[request.decode or ""]
+        if blocks > replica.ledger.kv_blocks.owners[request.id]:
+            replica.ledger.kv_blocks.grow(request.id, blocks)
+            self.replicas.note(replica)
 
     def _finished(self, event: on.Finished) -> None:
         request = self.bound(event.request, event.replica, event.run)
@@ -437,6 +456,7 @@ class Core:
         replica = self.replicas.get(request.prefill or "")
         if replica is not None:
             replica.pending_tokens -= request.tokens
+            self.replicas.note(replica)
 
     def _let_go(self, request: Request, name: str) -> None:
         """Free the request's room on one replica, here and there."""
@@ -446,6 +466,7 @@ class Core:
         replica.bound.remove(request.id)
         replica.ledger.kv_blocks.release(request.id)
         replica.ledger.staging_bytes.release(request.id)
+        self.replicas.note(replica)
         self._out.append(Release(name, request.id, request.run))
         self._go_if_drained(replica)
 

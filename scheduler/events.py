@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .replica import Speed
@@ -144,6 +145,14 @@ class Progressed:
 
 
 @dataclass(frozen=True, slots=True)
+class Stepped:
+    """One step of a replica: what Progressed says, of many requests at once."""
+
+    replica: str
+    progress: Sequence[tuple[str, int, int]]  # request, run, emitted
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     request: str
     replica: str
@@ -197,6 +206,7 @@ Event = (
     | Prefilled
     | HandedOver
     | Progressed
+    | Stepped
     | Finished
     | Preempted
     | Failed

@@ -10,18 +10,18 @@ needs it, the one that was not asked for longest first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Mapping, Set
+from functools import partial
 from typing import NamedTuple
 
 from .commands import Command, Encode, Forget
 from .media import Embedding, ItemPhase
 from .queueing import OrderedQueue
 from .replica import Replica
+from .replicas import Replicas
 from .request import Request
 from .stage import Stage
 from .terms import Terms
-
-Choose = Callable[[Iterable[Replica]], Replica | None]
 
 
 class Booking(NamedTuple):
@@ -30,12 +30,9 @@ class Booking(NamedTuple):
 
 
 class Images:
-    def __init__(
-        self, terms: Terms, replicas: Mapping[str, Replica], choose: Choose, runs: int = 0
-    ) -> None:
+    def __init__(self, terms: Terms, replicas: Replicas, runs: int = 0) -> None:
         self.terms = terms
         self._replicas = replicas
-        self._choose = choose
         self._runs = runs
         self.embeddings: dict[str, Embedding] = {}
         self.waiting = OrderedQueue()  # requests whose set of images is not booked
@@ -105,7 +102,9 @@ class Images:
             if item.key in self.embeddings:
                 continue
             size = item.rows * self.terms.row_bytes
-            replica = self._choose(self._with_room(size, own))
+            replica = self._replicas.first(
+                Stage.ENCODE, partial(self._has_room, size=size, own=own)
+            )
             if replica is None:
                 for embedding in taken:
                     self._erase(embedding)
@@ -118,13 +117,12 @@ class Images:
         self.found += len(own) - len(taken)
         return Booking(True, [*evicted, *encodes])
 
-    def _with_room(self, size: int, own: Set[str]) -> Iterable[Replica]:
-        """Where it fits if all that is cached makes way, but for the request's own."""
-        for one in self._replicas.values():
-            if Stage.ENCODE in one.stages and one.takes_work:
-                kept = sum(one.cached[key] for key in own & one.cached.keys())
-                if one.ledger.store_bytes.free + one.cached_bytes - kept >= size:
-                    yield one
+    def _has_room(self, one: Replica, size: int, own: Set[str]) -> bool:
+        """Whether it fits if all that is cached makes way, but for the request's own."""
+        if not one.takes_work:
+            return False
+        kept = sum(one.cached[key] for key in own & one.cached.keys())
+        return one.ledger.store_bytes.free + one.cached_bytes - kept >= size
 
     def _make_room(self, replica: Replica, size: int, own: Set[str]) -> list[Command]:
         evicted: list[Command] = []
@@ -148,6 +146,7 @@ class Images:
         replica.ledger.store_bytes.book(key, size)
         replica.images.add(key)
         replica.pending_image_tokens += work
+        self._replicas.note(replica)
         self.embeddings[key] = embedding
         return embedding
 
@@ -185,6 +184,7 @@ class Images:
         if replica is not None and embedding.key in replica.images:
             replica.images.remove(embedding.key)
             replica.pending_image_tokens -= embedding.work
+            self._replicas.note(replica)
 
     def _uncache(self, embedding: Embedding) -> None:
         replica = self._replicas.get(embedding.replica)

@@ -16,6 +16,7 @@ def check(core: Core) -> None:
 
 
 def _check_replicas(core: Core) -> None:
+    core.replicas.check()
     for name, replica in core.replicas.items():
         replica.ledger.check()
         bound = {one.id for one in core.requests.values() if name in (one.prefill, one.decode)}

@@ -22,6 +22,8 @@ class ItemPhase(Enum):
     PULLED = auto()  # the text replica that the request is bound to holds it
     GONE = auto()  # prefilled or ended: this request needs it no more
 
+    __hash__ = object.__hash__  # as each is one object; Enum's own is written in Python
+
 
 NEXT: dict[ItemPhase, frozenset[ItemPhase]] = {
     ItemPhase.WAITING: frozenset({ItemPhase.ENCODING, ItemPhase.READY, ItemPhase.GONE}),

@@ -14,6 +14,7 @@ REMEMBERED = 9  # steps
 TELLING = 32  # tokens of a prefill chunk from which its time is not mostly overhead
 LEAST = 64  # tokens of a chunk, however slow the machine
 RESTING = 0.4  # of the gap, from one step's beginning to the next one's, while others compute
+BATCH_S = 0.25  # of an encode: an image that is done is not kept for others much longer than this
 SHARE = 1.5  # of the decodes' own time that a chunk may take in any case: a prefill that is put
 # off keeps its blocks, and those behind it wait longer than any decode gains
 
@@ -67,7 +68,7 @@ class TextPace:
 class ImagePace:
     """For encode batches: as many image tokens as take `batch_s`, or one image."""
 
-    def __init__(self, most_tokens: int, batch_s: float) -> None:
+    def __init__(self, most_tokens: int, batch_s: float = BATCH_S) -> None:
         self.most_tokens, self.batch_s = most_tokens, batch_s
         self._token_s: deque[float] = deque(maxlen=REMEMBERED)
 

@@ -6,37 +6,68 @@ from bisect import bisect_left, insort
 from collections.abc import Iterator
 
 Key = tuple[float, int]
+Row = tuple[Key, str]
+
+MOST = 512  # rows of a chunk; a list of a hundred thousand takes long to move
 
 
 class OrderedQueue:
-    """A sorted list: the head is read most, insertion is one memmove of pointers."""
+    """Sorted chunks, none of them empty: the head is read most, and what changes one chunk leaves
+    the others where they are."""
 
     def __init__(self) -> None:
-        self._rows: list[tuple[Key, str]] = []
+        self._chunks: list[list[Row]] = []
         self._keys: dict[str, Key] = {}
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._keys)
 
     def __contains__(self, name: str) -> bool:
         return name in self._keys
 
     def __iter__(self) -> Iterator[str]:
-        return (name for _, name in self._rows)
+        return (name for chunk in self._chunks for _, name in chunk)
 
     def at(self, place: int) -> str:
         """The name that `place` others stand in front of."""
-        return self._rows[place][1]
+        for chunk in self._chunks:
+            if place < len(chunk):
+                return chunk[place][1]
+            place -= len(chunk)
+        raise IndexError(f"expected a place among {len(self)}, got one {place} behind the last")
 
     def add(self, name: str, key: Key) -> None:
         """Raises ValueError for a name that is in already."""
         if name in self._keys:
             raise ValueError(f"{name} is queued already")
         self._keys[name] = key
-        insort(self._rows, (key, name))
+        if not self._chunks:
+            self._chunks.append([(key, name)])
+            return
+        place = self._chunk_of((key, name))
+        chunk = self._chunks[place]
+        insort(chunk, (key, name))
+        if len(chunk) > MOST:
+            self._chunks[place : place + 1] = [chunk[: MOST // 2], chunk[MOST // 2 :]]
 
     def remove(self, name: str) -> None:
         """Take `name` out, if it is in."""
         key = self._keys.pop(name, None)
-        if key is not None:
-            del self._rows[bisect_left(self._rows, (key, name))]
+        if key is None:
+            return
+        place = self._chunk_of((key, name))
+        chunk = self._chunks[place]
+        del chunk[bisect_left(chunk, (key, name))]
+        if not chunk:
+            del self._chunks[place]
+
+    def move(self, name: str, key: Key) -> None:
+        """Give it this key, whether it is in or not."""
+        if self._keys.get(name) != key:
+            self.remove(name)
+            self.add(name, key)
+
+    def _chunk_of(self, row: Row) -> int:
+        """Where it is, or belongs: the first chunk that ends with no smaller one, or the last."""
+        place = bisect_left(self._chunks, row, key=lambda chunk: chunk[-1])
+        return min(place, len(self._chunks) - 1)

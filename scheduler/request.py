@@ -32,6 +32,8 @@ class Phase(Enum):
     CANCELLED = auto()
     FAILED = auto()
 
+    __hash__ = object.__hash__  # as each is one object; Enum's own is written in Python
+
 
 def _live(*after: Phase) -> frozenset[Phase]:
     return frozenset({*after, Phase.CANCELLED, Phase.FAILED})

@@ -3,26 +3,34 @@
 Encode replicas are compared by pending image tokens, text replicas by pending prompt tokens: all
 of them for decoder-only families, where an image's tokens are prompt tokens, and the text alone
 for cross-attention families, where an image takes one position (ModServe, SoCC 2025, section
-4.3). A tie goes to the lower name, so that runs repeat.
+4.3). A decode's step time follows the KV that it reads, so those are compared by booked blocks. A
+tie goes to the lower name, so that runs repeat.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Mapping
 
 from .replica import Replica
+from .stage import Stage
+
+Load = Callable[[Replica], tuple[float, int]]
 
 
-def least_image_tokens(replicas: Iterable[Replica]) -> Replica | None:
-    return min(replicas, key=lambda one: (one.pending_image_tokens, one.name), default=None)
+def image_tokens(one: Replica) -> tuple[float, int]:
+    return one.pending_image_tokens, 0
 
 
-def least_tokens(replicas: Iterable[Replica]) -> Replica | None:
-    return min(
-        replicas, key=lambda one: (one.pending_tokens, len(one.bound), one.name), default=None
-    )
+def prompt_tokens(one: Replica) -> tuple[float, int]:
+    return one.pending_tokens, len(one.bound)
 
 
-def fewest_blocks(replicas: Iterable[Replica]) -> Replica | None:
-    """For decode, whose step time follows the KV that it reads."""
-    return min(replicas, key=lambda one: (one.ledger.kv_blocks.booked, one.name), default=None)
+def booked_blocks(one: Replica) -> tuple[float, int]:
+    return one.ledger.kv_blocks.booked, 0
+
+
+LEAST_PENDING: Mapping[Stage, Load] = {
+    Stage.ENCODE: image_tokens,
+    Stage.PREFILL: prompt_tokens,
+    Stage.DECODE: booked_blocks,
+}

@@ -10,6 +10,8 @@ class Stage(StrEnum):
     PREFILL = "prefill"
     DECODE = "decode"
 
+    __hash__ = object.__hash__  # as each is one object; Enum's own is written in Python
+
 
 ROLES: dict[str, frozenset[Stage]] = {
     "encode": frozenset({Stage.ENCODE}),

@@ -27,6 +27,7 @@ BATCH = 256  # messages taken in one go before other callbacks get their turn
 BACKLOG = 1024  # connections that wait to be accepted
 ZAP_DOMAIN = "modserve"
 MOST_KEYS = 100_000  # of peers; whose is forgotten is heard again with its next word
+NOW, NOW_AND_MORE = int(zmq.NOBLOCK), int(zmq.NOBLOCK | zmq.SNDMORE)  # enums are slow to combine
 LARGE = 64 * 1024  # bytes from which a frame is sent without a copy
 
 
@@ -41,8 +42,14 @@ class BadAddress(ValueError):
 
 
 class _Socket:
-    def __init__(self, kind: int, on_frames: Callable[[list[zmq.Frame]], None]) -> None:
-        self._context = zmq.Context()
+    def __init__(
+        self,
+        kind: int,
+        on_frames: Callable[[list[zmq.Frame]], None],
+        context: zmq.Context[Any] | None = None,
+    ) -> None:
+        self._shares = context is not None
+        self._context: zmq.Context[Any] = zmq.Context() if context is None else context
         self.socket: zmq.Socket[bytes] = self._context.socket(kind)
         self._on_frames = on_frames
         self._loop = asyncio.get_running_loop()
@@ -74,18 +81,22 @@ class _Socket:
             if self.closed:
                 return False
             try:
-                frames = self.socket.recv_multipart(zmq.NOBLOCK, copy=False)
+                frames = [self.socket.recv(NOW, copy=False)]
             except zmq.Again:
                 return False
+            while frames[-1].more:
+                frames.append(self.socket.recv(copy=False))
             self._on_frames(frames)
         return True
 
     def _send(self, frames: Frames) -> Sent:
         if self.closed:
             return Sent.GONE
-        small = all(len(memoryview(frame)) < LARGE for frame in frames)
+        last = len(frames) - 1
         try:
-            self.socket.send_multipart(frames, zmq.NOBLOCK, copy=small)
+            for place, frame in enumerate(frames):
+                small = isinstance(frame, bytes) and len(frame) < LARGE
+                self.socket.send(frame, NOW if place == last else NOW_AND_MORE, copy=small)
         except zmq.Again:
             return Sent.FULL
         except zmq.ZMQError as error:
@@ -103,7 +114,8 @@ class _Socket:
         self.closed = True
         self._loop.remove_reader(self._fd)
         self.socket.close(linger=int(linger_s * 1000))
-        self._context.destroy(linger=int(linger_s * 1000))
+        if not self._shares:
+            self._context.destroy(linger=int(linger_s * 1000))
 
 
 class Router(_Socket):
@@ -188,10 +200,12 @@ class Dealer(_Socket):
         queue: int = 100_000,
         keys: PeerKeys | None = None,
         reconnected: Callable[[], None] | None = None,
+        context: zmq.Context[Any] | None = None,
     ) -> None:
         """`reconnected` is told whenever a connection took the place of one that broke: what was
-        said last may not have been heard, on either side."""
-        super().__init__(zmq.DEALER, on_message)
+        said last may not have been heard, on either side. `context`: of somebody who has many, and
+        ends it; by default each has its own."""
+        super().__init__(zmq.DEALER, on_message, context)
         self._monitor: zmq.Socket[bytes] | None = None
         self._reconnected = reconnected
         self._connections = 0
@@ -214,7 +228,8 @@ class Dealer(_Socket):
         except zmq.ZMQError as error:
             self._end_monitor()
             self.socket.close(linger=0)
-            self._context.term()
+            if not self._shares:
+                self._context.term()
             raise BadAddress(f"cannot connect to {endpoint}: {error.strerror or error}") from error
         self._listen()
         if self._monitor is not None:  # its descriptor tells of nothing before a first reading

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from typing import TypeVar
 
 from msgspec import MsgspecError
 from msgspec.msgpack import Decoder, Encoder
 
 from .messages import BetweenPorts, Deltas, ToClient, ToController, ToWorker
+
+Word = TypeVar("Word")
 
 encode = Encoder().encode
 _between_ports: Decoder[BetweenPorts] = Decoder(BetweenPorts)
@@ -29,34 +30,28 @@ class BadFrame(Exception):
 
 
 def between_ports(frame: bytes) -> BetweenPorts:
-    with _refusing():
-        return _between_ports.decode(frame)
+    return _decoded(_between_ports, frame)
 
 
 def to_controller(frame: bytes | memoryview) -> ToController:
-    with _refusing():
-        return _to_controller.decode(frame)
+    return _decoded(_to_controller, frame)
 
 
 def to_worker(frame: bytes | memoryview) -> ToWorker:
-    with _refusing():
-        return _to_worker.decode(frame)
+    return _decoded(_to_worker, frame)
 
 
 def to_client(frame: bytes | memoryview) -> ToClient:
-    with _refusing():
-        return _to_client.decode(frame)
+    return _decoded(_to_client, frame)
 
 
 def deltas(frame: bytes | memoryview) -> Deltas:
-    with _refusing():
-        return _deltas.decode(frame)
+    return _decoded(_deltas, frame)
 
 
-@contextmanager
-def _refusing() -> Iterator[None]:
+def _decoded(decoder: Decoder[Word], frame: bytes | memoryview) -> Word:
     try:
-        yield
+        return decoder.decode(frame)
     except ODD as error:
         raise BadFrame(_shortened(str(error))) from error
 

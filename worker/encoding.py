@@ -16,8 +16,6 @@ from .families.vision import Pixels, VisionHalf
 
 log = logging.getLogger(__name__)
 
-BATCH_S = 0.25  # an image that is done is not kept for others much longer than this
-
 
 @dataclass(frozen=True, slots=True)
 class EncodeTask:
@@ -42,7 +40,7 @@ class EncodeStage:
 
     def __init__(self, half: VisionHalf, step_image_tokens: int) -> None:
         self._half = half
-        self.pace = ImagePace(step_image_tokens, BATCH_S)
+        self.pace = ImagePace(step_image_tokens)
         self._waiting: deque[EncodeTask] = deque()
         self.image_tokens = 0  # encoded since the start
 
