@@ -14,6 +14,7 @@ import typer
 
 from ..client import Client
 from ..transport.channels import is_loopback
+from .launchers import DataHost, Gpus, Launcher, RayAddress, RayResources, launching
 from .options import DEFAULT_ENDPOINT, Controller, Keys, address, seconds
 from .printing import complain
 
@@ -97,6 +98,11 @@ def start_controller(
             "all of its store that is free by default, 0 for none.",
         ),
     ] = None,
+    launcher: Launcher = "manual",
+    gpus: Gpus = "",
+    data_host: DataHost = "",
+    ray_address: RayAddress = "auto",
+    ray_resources: RayResources = "",
     json: Annotated[
         bool, typer.Option("--json", help="Print the ready line as a JSON object.")
     ] = False,
@@ -120,6 +126,7 @@ def start_controller(
             journal=journal,
             strict_journal=strict_journal,
             parts=Parts(prefix_bytes=_bytes(prefix_cache), image_cache_bytes=_bytes(image_cache)),
+            launching=launching(launcher, gpus, data_host, ray_address, ray_resources),
             json=json,
         )
     )

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import socket
 from collections import deque
+from collections.abc import Callable, Set
 from pathlib import Path
 
 import zmq
@@ -26,9 +28,14 @@ from .floor import Floor
 from .front import Front
 from .hands import Hands
 from .journal import Journal
+from .launching.choice import make
+from .launching.invitation import Invitation, keys_of_workers
+from .launching.launcher import Launcher
+from .launching.launches import Launches
 from .office import Office
 from .options import ControllerOptions
 from .returning import Returning
+from .staffing import Staffing
 
 log = logging.getLogger(__name__)
 
@@ -42,12 +49,15 @@ FRAME_MARGIN = 2**20  # a message may be a little larger than an image file
 class Controller:
     """Bound when it is made; `run` serves until `close` was called and all workers have left."""
 
-    def __init__(self, options: ControllerOptions) -> None:
+    def __init__(
+        self, options: ControllerOptions, launcher: Callable[[], Launcher] | None = None
+    ) -> None:
         """Reads the model folder (BadCheckpoint) and the keys (BadKeys), and binds (BadAddress);
-        needs a running loop."""
+        needs a running loop. `launcher` makes one in place of that of the options."""
         print_of_model = fingerprint(options.model, "any", options.parts.block_size)
         self._drafting = Drafting(options.model, print_of_model, options.limits)
         biggest = max(options.limits.max_image_bytes, options.limits.max_prompt_bytes * 4)
+        self._worker_keys = worker_keys(options)
         self._gate = Gate(options.keys) if options.keys is not None else None
         self._router = Router(
             options.endpoint,
@@ -75,7 +85,16 @@ class Controller:
         self._returning = Returning(self._office, self._drafting)
         self._floor = Floor(self._office, self._reckon, self._returning)
         self._hands = Hands(self._office, self._floor)
-        self._front = Front(self._office, self._floor, self._drafting, self._returning, self.close)
+        self._staffing = Staffing(self._office, self._floor, self._returning.reserved)
+        self._launches = Launches(
+            launcher() if launcher else make(options.launching, self._invite, self._busy_gpus),
+            options.launching,
+            self._staffing.hear,
+        )
+        self._staffing.launches = self._launches
+        self._front = Front(
+            self._office, self._floor, self._drafting, self._returning, self._staffing, self.close
+        )
         self._events: deque[on.Event] = deque()
         self._pumping = False
         self._drain = False
@@ -86,6 +105,20 @@ class Controller:
         self._office.core.reckon(
             terms_for(self._drafting.facts, self._office.options, dtype_bytes=dtype_bytes)
         )
+
+    def _invite(self) -> Invitation:
+        """For a worker that is launched."""
+        data_host = self._office.options.launching.data_host or "127.0.0.1"
+        return Invitation(self.endpoint, self._office.token, self._worker_keys, data_host)
+
+    def _busy_gpus(self) -> Set[int]:
+        """Of this host, by the workers that have them."""
+        devices = [
+            member.hello.device
+            for member in self._office.crew
+            if member.hello.host == socket.gethostname()
+        ]
+        return {int(one.removeprefix("cuda:")) for one in devices if one.startswith("cuda:")}
 
     @property
     def endpoint(self) -> str:
@@ -128,6 +161,7 @@ class Controller:
                 self._excuse()
             self._pump(on.Ticked())
             self._returning.tick()
+            self._launches.tick({member.name for member in self._office.crew})
             self._office.journal.tick()
             if self._gate is not None:
                 self._gate.refresh()
@@ -177,7 +211,9 @@ class Controller:
         office = self._office
         await office.until(lambda: not (self._drain and (office.tickets or office.preparing)))
         if not office.keeping:
+            self._launches.cease()
             await self._dissolve()
+            await self._launches.close()
         office.journal.close()
         self._front.close()
         self._router.close()
@@ -228,6 +264,15 @@ class Controller:
             self._floor.hear(member, word, [frame.bytes for frame in frames[1:]])
         else:
             self._router.send(identity, codec.encode(say.Unknown()))
+
+
+def worker_keys(options: ControllerOptions) -> Path | None:
+    """The file of keys for workers that are launched, None without keys; raises BadKeys."""
+    if options.keys is None:
+        return None
+    if options.launching.launcher == "manual":
+        return options.keys / "HOST.json"  # as `msctl keygen HOST` makes it
+    return keys_of_workers(options.keys)
 
 
 def terms_for(facts: ModelFacts, options: ControllerOptions, *, dtype_bytes: int) -> Terms:

@@ -16,14 +16,15 @@ import uvloop
 from ..transport.channels import BadAddress, is_loopback
 from ..transport.state import Description, StateFolder
 from .controller import Controller
+from .launching.choice import check
 from .options import ControllerOptions
 
 
 def serve(options: ControllerOptions) -> None:
     """Blocks until SIGTERM, ctrl-C or `msctl stop`.
 
-    Prints one line to stdout when it is ready. Raises BadAddress, BadCheckpoint,
-    BadKeys or StateUnusable, each with one sentence.
+    Prints one line to stdout when it is ready. Raises BadAddress, BadCheckpoint, BadKeys,
+    BadLauncher or StateUnusable, each with one sentence.
     """
     logging.basicConfig(
         stream=sys.stderr,
@@ -35,6 +36,8 @@ def serve(options: ControllerOptions) -> None:
             f"expected a loopback address, or --keys, or --insecure to have messages neither "
             f"encrypted nor authenticated: got {options.endpoint}"
         )
+    closed = options.keys is not None or options.insecure
+    check(options.launching, options.endpoint, closed=closed)
     _allow_descriptors()
     uvloop.run(_serve(options))
 

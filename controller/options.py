@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from .launching.options import LaunchOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +58,4 @@ class ControllerOptions:
     strict_journal: bool = False  # and are refused while that cannot be promised
     limits: Limits = Limits()
     parts: Parts = Parts()
+    launching: LaunchOptions = field(default_factory=LaunchOptions)

@@ -1,0 +1,114 @@
+"""Workers on a real Ray cluster of two nodes, on this host."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from modserve.cli.demo import PICTURES
+
+from ...cli.shell import Shell, finished, gone
+from ...cli.test_scaling import events, scaled, workers
+from ...cluster.processes import wait_until
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        find_spec("ray") is None, reason="expected ray (pip install 'modserve[ray]'), got none"
+    ),
+]
+NODE = ("--block", "--num-cpus=1", "--object-store-memory=100000000", "--disable-usage-stats")
+
+
+class Cluster:
+    """Each node is a process group, so that all of it can be killed at once."""
+
+    def __init__(self, folder: Path, env: dict[str, str]) -> None:
+        self._folder, self._env = folder, {**env, "RAY_USAGE_STATS_ENABLED": "0"}
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.address = f"127.0.0.1:{free.getsockname()[1]}"
+        port = self.address.rpartition(":")[2]
+        self._nodes: list[subprocess.Popen[bytes]] = []
+        self.node("--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={folder}")
+        self.node(f"--address={self.address}")
+
+    def node(self, *line: str) -> None:
+        ray = Path(sys.executable).with_name("ray")
+        log = self._folder / f"{len(self._nodes)}.log"
+        with log.open("wb") as out:
+            node = subprocess.Popen(
+                (ray, "start", *line, *NODE, "--node-ip-address=127.0.0.1"),
+                env=self._env,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+            )
+        self._nodes.append(node)
+        wait_until(
+            lambda: "Ray runtime started" in log.read_text() or node.poll() is not None,
+            "a Ray node",
+            60.0,
+        )
+        assert node.poll() is None, log.read_text()
+
+    def kill(self) -> None:
+        """The node that joined last."""
+        node = self._nodes.pop()
+        os.killpg(node.pid, signal.SIGKILL)
+        node.wait()
+
+    def close(self) -> None:
+        while self._nodes:
+            self.kill()
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    folder = Path(tempfile.mkdtemp(prefix="ray-"))  # paths of sockets must be short
+    made = Cluster(folder, Shell(tmp_path).env)
+    yield made
+    made.close()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_workers_on_ray_come_and_go_and_their_node_may_be_lost(
+    tmp_path: Path, cluster: Cluster
+) -> None:
+    shell, keys = Shell(tmp_path), tmp_path / "keys"
+    assert shell.run("keygen", "me", "--folder", str(keys))[0] == 0
+    shell.env["MODSERVE_KEYS"] = str(keys / "me.json")
+    process = shell.controller(
+        *("--bind", "tcp://0.0.0.0:0", "--keys", str(keys)),
+        *("--launcher", "ray", "--ray-address", cluster.address),
+    )
+    shell.env["MODSERVE_CONTROLLER"] = shell.env["MODSERVE_CONTROLLER"].replace(
+        "0.0.0.0", "127.0.0.1"
+    )
+    scaled(shell, "encode=1", "text=1")  # one CPU each: one a node
+    line = ("generate", "What is this?", "--image", str(PICTURES / "seven.png"))
+    code, text, complaint = shell.run(*line)
+    assert (code, text) == (0, "This is the digit 7.\n"), complaint
+    pids = [one["pid"] for one in workers(shell).values()]
+
+    cluster.kill()
+    (ended,) = events(shell, "ended")
+    lost = ended["fields"]["worker"]
+    assert "its Ray actor is gone" in ended["sentence"]
+    assert lost not in workers(shell)
+    code, _, _ = shell.run("scale", f"{lost.partition('-')[0]}=1")
+    assert code == 0  # it waits for room on the node that is left, and may go on waiting
+
+    assert shell.run("stop")[0] == 0
+    assert finished(process) == 0
+    assert all(gone(pid) for pid in pids)
