@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-import socket
 from collections import deque
-from collections.abc import Callable, Set
+from collections.abc import Callable
 from pathlib import Path
 
 import zmq
@@ -57,7 +56,7 @@ class Controller:
         print_of_model = fingerprint(options.model, "any", options.parts.block_size)
         self._drafting = Drafting(options.model, print_of_model, options.limits)
         biggest = max(options.limits.max_image_bytes, options.limits.max_prompt_bytes * 4)
-        self._worker_keys = worker_keys(options)
+        self._worker_keys = keys_of_workers(options.keys, options.launching.launcher)
         self._gate = Gate(options.keys) if options.keys is not None else None
         self._router = Router(
             options.endpoint,
@@ -87,7 +86,9 @@ class Controller:
         self._hands = Hands(self._office, self._floor)
         self._staffing = Staffing(self._office, self._floor, self._returning.reserved)
         self._launches = Launches(
-            launcher() if launcher else make(options.launching, self._invite, self._busy_gpus),
+            launcher()
+            if launcher
+            else make(options.launching, self._invite, self._office.crew.gpus),
             options.launching,
             self._staffing.hear,
         )
@@ -110,15 +111,6 @@ class Controller:
         """For a worker that is launched."""
         data_host = self._office.options.launching.data_host or "127.0.0.1"
         return Invitation(self.endpoint, self._office.token, self._worker_keys, data_host)
-
-    def _busy_gpus(self) -> Set[int]:
-        """Of this host, by the workers that have them."""
-        devices = [
-            member.hello.device
-            for member in self._office.crew
-            if member.hello.host == socket.gethostname()
-        ]
-        return {int(one.removeprefix("cuda:")) for one in devices if one.startswith("cuda:")}
 
     @property
     def endpoint(self) -> str:
@@ -264,15 +256,6 @@ class Controller:
             self._floor.hear(member, word, [frame.bytes for frame in frames[1:]])
         else:
             self._router.send(identity, codec.encode(say.Unknown()))
-
-
-def worker_keys(options: ControllerOptions) -> Path | None:
-    """The file of keys for workers that are launched, None without keys; raises BadKeys."""
-    if options.keys is None:
-        return None
-    if options.launching.launcher == "manual":
-        return options.keys / "HOST.json"  # as `msctl keygen HOST` makes it
-    return keys_of_workers(options.keys)
 
 
 def terms_for(facts: ModelFacts, options: ControllerOptions, *, dtype_bytes: int) -> Terms:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -59,6 +60,12 @@ class Crew:
         self._by_identity.pop(member.identity, None)
         if self._by_name.get(member.name) is member:
             del self._by_name[member.name]
+
+    def gpus(self) -> set[int]:
+        """Those of the controller's own host that workers have."""
+        host = socket.gethostname()
+        devices = [member.hello.device for member in self if member.hello.host == host]
+        return {int(one.removeprefix("cuda:")) for one in devices if one.startswith("cuda:")}
 
     def free_name(self, stages: frozenset[Stage], reserved: Set[str]) -> str:
         """`encode-0`, `encode-1` …: the lowest number that is free."""

@@ -26,7 +26,14 @@ def reachable(endpoint: str, host: str) -> str:
     return f"{scheme}://{host if bound in EVERYWHERE else bound}:{port}"
 
 
-def keys_of_workers(folder: Path) -> Path:
-    """The file of the keys that launched workers show, made where there is none; raises BadKeys."""
+def keys_of_workers(folder: Path | None, launcher: str) -> Path | None:
+    """The file of the keys that launched workers show, made where there is none; raises BadKeys.
+
+    `folder`: the controller's keys, None without any.
+    """
+    if folder is None:
+        return None
+    if launcher == "manual":
+        return folder / "HOST.json"  # as `msctl keygen HOST` makes it
     file = folder / f"{NAME}.json"
     return file if file.exists() else make(folder, NAME)

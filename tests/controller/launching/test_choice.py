@@ -93,6 +93,9 @@ def test_a_controller_that_listens_everywhere_is_found_at_its_host() -> None:
 
 def test_launched_workers_have_keys_of_their_own(tmp_path: Path) -> None:
     make(tmp_path, "alice")
-    first = keys_of_workers(tmp_path)
-    assert keys_of_workers(tmp_path) == first
+    assert keys_of_workers(None, "local") is None
+    assert keys_of_workers(tmp_path, "manual") == tmp_path / "HOST.json"
+    first = keys_of_workers(tmp_path, "local")
+    assert first is not None
+    assert keys_of_workers(tmp_path, "ray") == first
     assert PeerKeys.read(first).public in (tmp_path / "allowed" / "workers").read_text()

@@ -105,7 +105,7 @@ def test_workers_on_ray_come_and_go_and_their_node_may_be_lost(
     (ended,) = events(shell, "ended")
     lost = ended["fields"]["worker"]
     assert "its Ray actor is gone" in ended["sentence"]
-    assert lost not in workers(shell)
+    wait_until(lambda: lost not in workers(shell), f"{lost} to be gone")
     code, _, _ = shell.run("scale", f"{lost.partition('-')[0]}=1")
     assert code == 0  # it waits for room on the node that is left, and may go on waiting
 
