@@ -15,10 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from modserve.cli.demo import PICTURES
-
-from ...cli.shell import Shell, finished, gone
-from ...cli.test_scaling import events, scaled, workers
+from ...cli.shell import Shell, gone
+from ...cli.test_scaling import ANSWER, ask, controlled, events, scaled, workers
 from ...cluster.processes import wait_until
 
 pytestmark = [
@@ -27,6 +25,7 @@ pytestmark = [
         find_spec("ray") is None, reason="expected ray (pip install 'modserve[ray]'), got none"
     ),
 ]
+HOSTS = ("127.0.0.2", "127.0.0.3")  # Ray would turn 127.0.0.1 into an address on the network
 NODE = ("--block", "--num-cpus=1", "--object-store-memory=100000000", "--disable-usage-stats")
 
 
@@ -36,11 +35,15 @@ class Cluster:
     def __init__(self, folder: Path, env: dict[str, str]) -> None:
         self._folder, self._env = folder, {**env, "RAY_USAGE_STATS_ENABLED": "0"}
         with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.address = f"127.0.0.1:{free.getsockname()[1]}"
-        port = self.address.rpartition(":")[2]
+            free.bind((HOSTS[0], 0))
+            self.address = f"{HOSTS[0]}:{free.getsockname()[1]}"
         self._nodes: list[subprocess.Popen[bytes]] = []
-        self.node("--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={folder}")
+
+    def begin(self) -> None:
+        port = self.address.rpartition(":")[2]
+        self.node(
+            "--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={self._folder}"
+        )
         self.node(f"--address={self.address}")
 
     def node(self, *line: str) -> None:
@@ -48,7 +51,7 @@ class Cluster:
         log = self._folder / f"{len(self._nodes)}.log"
         with log.open("wb") as out:
             node = subprocess.Popen(
-                (ray, "start", *line, *NODE, "--node-ip-address=127.0.0.1"),
+                (ray, "start", *line, *NODE, f"--node-ip-address={HOSTS[len(self._nodes)]}"),
                 env=self._env,
                 stdout=out,
                 stderr=out,
@@ -77,9 +80,12 @@ class Cluster:
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
     folder = Path(tempfile.mkdtemp(prefix="ray-"))  # paths of sockets must be short
     made = Cluster(folder, Shell(tmp_path).env)
-    yield made
-    made.close()
-    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        made.begin()
+        yield made
+    finally:
+        made.close()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_workers_on_ray_come_and_go_and_their_node_may_be_lost(
@@ -88,27 +94,21 @@ def test_workers_on_ray_come_and_go_and_their_node_may_be_lost(
     shell, keys = Shell(tmp_path), tmp_path / "keys"
     assert shell.run("keygen", "me", "--folder", str(keys))[0] == 0
     shell.env["MODSERVE_KEYS"] = str(keys / "me.json")
-    process = shell.controller(
-        *("--bind", "tcp://0.0.0.0:0", "--keys", str(keys)),
-        *("--launcher", "ray", "--ray-address", cluster.address),
-    )
-    shell.env["MODSERVE_CONTROLLER"] = shell.env["MODSERVE_CONTROLLER"].replace(
-        "0.0.0.0", "127.0.0.1"
-    )
-    scaled(shell, "encode=1", "text=1")  # one CPU each: one a node
-    line = ("generate", "What is this?", "--image", str(PICTURES / "seven.png"))
-    code, text, complaint = shell.run(*line)
-    assert (code, text) == (0, "This is the digit 7.\n"), complaint
-    pids = [one["pid"] for one in workers(shell).values()]
+    options = ("--bind", "tcp://0.0.0.0:0", "--keys", str(keys), "--launcher", "ray")
+    with controlled(shell, *options, "--ray-address", cluster.address):
+        everywhere = shell.env["MODSERVE_CONTROLLER"]
+        shell.env["MODSERVE_CONTROLLER"] = everywhere.replace("0.0.0.0", "127.0.0.1")
+        scaled(shell, "encode=1", "text=1")  # one CPU each: one a node
+        assert ask(shell) == ANSWER
+        pids = [one["pid"] for one in workers(shell).values()]
+        launched = [one["sentence"] for one in events(shell, "launched")]
+        assert all(any(f" of {host}, " in sentence for sentence in launched) for host in HOSTS)
 
-    cluster.kill()
-    (ended,) = events(shell, "ended")
-    lost = ended["fields"]["worker"]
-    assert "its Ray actor is gone" in ended["sentence"]
-    wait_until(lambda: lost not in workers(shell), f"{lost} to be gone")
-    code, _, _ = shell.run("scale", f"{lost.partition('-')[0]}=1")
-    assert code == 0  # it waits for room on the node that is left, and may go on waiting
-
-    assert shell.run("stop")[0] == 0
-    assert finished(process) == 0
+        cluster.kill()
+        (ended,) = events(shell, "ended")
+        lost = str(ended["fields"]["worker"])
+        assert "its Ray actor is gone" in ended["sentence"]
+        wait_until(lambda: lost not in workers(shell), f"{lost} to be gone")
+        # another one waits for room on the node that is left, and is given up with the controller
+        assert shell.run("scale", f"{lost.partition('-')[0]}=1")[0] == 0
     assert all(gone(pid) for pid in pids)
