@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/ready-for-modserve
 
-.PHONY: demo test lint types setup clean
+.PHONY: demo test test-wide lint types setup clean
 .DEFAULT_GOAL := demo
 
 demo: setup
@@ -13,6 +13,9 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest
+
+test-wide: setup
+	$(BIN)/python -m pytest -m wide
 
 lint: setup
 	$(BIN)/ruff check .

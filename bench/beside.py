@@ -2,9 +2,8 @@
 
     python bench/beside.py [--checkpoint FOLDER] [--seconds 12]
 
-Two processes, as a text and an encode worker are two, in the ways in which cores can be shared:
-the decode alone, a core's share each, and all cores for both with an encoder that yields. The
-figures behind scheduler/sharing.py.
+Two processes, as a text and an encode worker are two, in the ways in which cores can be shared.
+The figures behind scheduler/sharing.py and worker/apart.py.
 """
 
 from __future__ import annotations
@@ -34,9 +33,11 @@ LOAD_S = 120.0  # for a process to be ready
 CORES = os.cpu_count() or 1
 WAYS = {  # threads of the decode; of the encoder, and its niceness
     "the decode alone": (CORES, 0, 0),
+    "the decode alone, on half of the cores": (max(1, CORES // 2), 0, 0),
     "a share of the cores each": (max(1, CORES // 2), max(1, CORES // 2), 0),
     "all cores for both": (CORES, CORES, 0),
     "all cores for both, the encoder yields": (CORES, CORES, LATER),
+    "half for the decode, all for an encoder that yields": (max(1, CORES // 2), CORES, LATER),
 }
 
 

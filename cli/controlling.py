@@ -7,12 +7,17 @@ import re
 import select
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import msgspec
 import typer
 
 from ..client import Client
+from ..controller.config.config import Config, read
+from ..controller.config.serving import options_of
+from ..controller.config.tables import ControllerTable
 from ..transport.channels import is_loopback
 from .launchers import DataHost, Gpus, Launcher, RayAddress, RayResources, launching
 from .options import DEFAULT_ENDPOINT, Controller, Keys, address, seconds
@@ -26,6 +31,10 @@ EXIT_S = 10.0  # from the controller's last word to the end of its process
 
 class NoModel(Exception):
     pass
+
+
+def _address(text: str | None) -> str | None:
+    return None if text is None else address(text)
 
 
 def add(app: typer.Typer) -> None:
@@ -44,21 +53,29 @@ def start_controller(
         ),
     ] = None,
     bind: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="ADDRESS",
             help="Address to listen on; port 0 picks a free one.",
-            callback=address,
+            callback=_address,
+            show_default=DEFAULT_ENDPOINT,
         ),
-    ] = DEFAULT_ENDPOINT,
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="A modserve.toml; what is said here goes before what is said there.",
+        ),
+    ] = None,
     insecure: Annotated[
-        bool,
+        bool | None,
         typer.Option(
             "--insecure",
             help="Allow an address that other hosts can reach without --keys: messages are neither "
             "encrypted nor authenticated, so only for a private network.",
         ),
-    ] = False,
+    ] = None,
     keys: Annotated[
         Path | None,
         typer.Option(
@@ -67,19 +84,20 @@ def start_controller(
         ),
     ] = None,
     journal: Annotated[
-        bool,
+        bool | None,
         typer.Option(
             "--journal/--no-journal",
             help="Write accepted requests down, so that they outlive this process.",
+            show_default="journal",
         ),
-    ] = True,
+    ] = None,
     strict_journal: Annotated[
-        bool,
+        bool | None,
         typer.Option(
             "--strict-journal",
             help="Refuse requests while they cannot be written down, rather than serve them.",
         ),
-    ] = False,
+    ] = None,
     prefix_cache: Annotated[
         int | None,
         typer.Option(
@@ -98,7 +116,7 @@ def start_controller(
             "all of its store that is free by default, 0 for none.",
         ),
     ] = None,
-    launcher: Launcher = "manual",
+    launcher: Launcher = None,
     gpus: Gpus = "",
     data_host: DataHost = "",
     ray_address: RayAddress = "auto",
@@ -112,28 +130,32 @@ def start_controller(
     Prints `ready ADDRESS` when it listens; add workers then. The log goes to stderr.
     """
     from ..controller.main import serve  # takes a moment to import
-    from ..controller.options import ControllerOptions, Parts
 
-    folder = model_folder(model)
-    if strict_journal and not journal:
+    told = Config() if config is None else read(config)
+    given = {
+        "model": model,
+        "bind": bind,
+        "insecure": insecure,
+        "keys": None if keys is None else str(keys),
+        "journal": journal,
+        "strict_journal": strict_journal,
+        "prefix_cache_mb": prefix_cache,
+        "image_cache_mb": image_cache,
+    }
+    one = _overruled(told.controller, given)
+    if one.strict_journal and not one.journal:
         raise typer.BadParameter("expected --strict-journal or --no-journal, got both")
-    serve(
-        ControllerOptions(
-            model=folder,
-            endpoint=bind,
-            insecure=insecure,
-            keys=keys,
-            journal=journal,
-            strict_journal=strict_journal,
-            parts=Parts(prefix_bytes=_bytes(prefix_cache), image_cache_bytes=_bytes(image_cache)),
-            launching=launching(launcher, gpus, data_host, ray_address, ray_resources),
-            json=json,
-        )
+    options = options_of(replace(told, controller=one), model_folder(one.model), json=json)
+    starting = launching(
+        launcher or told.scaling.launcher, gpus, data_host, ray_address, ray_resources
     )
+    serve(replace(options, launching=starting))
 
 
-def _bytes(megabytes: int | None) -> int | None:
-    return None if megabytes is None else megabytes * 2**20
+def _overruled(table: ControllerTable, given: dict[str, Any]) -> ControllerTable:
+    """The command line goes before the file."""
+    named = {name: value for name, value in given.items() if value is not None}
+    return msgspec.structs.replace(table, **named)
 
 
 def stop(
@@ -179,13 +201,19 @@ def model_folder(model: str | None) -> Path:
     """Raises NoModel where there is no folder."""
     if model is None:
         complain("no --model given: serving tiny, the small trained model that ships")
-    if model in (None, "tiny"):
+        return TINY
+    return local_folder(model) or _from_hub(model)
+
+
+def local_folder(model: str) -> Path | None:
+    """None for what may be on the hub; raises NoModel for what is nowhere."""
+    if model == "tiny":
         return TINY
     folder = Path(model).expanduser()
     if folder.is_dir():
         return folder.resolve()
     if HUB_ID.fullmatch(model) and not folder.exists():
-        return _from_hub(model)
+        return None
     raise NoModel(f"expected a folder with a checkpoint, a hub id, or tiny, got {model}")
 
 

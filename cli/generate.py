@@ -63,6 +63,19 @@ def generate(
             metavar="TIME", help="End the request after this; else the controller's limit."
         ),
     ] = None,
+    slo: Annotated[
+        str,
+        typer.Option(
+            metavar="CLASS",
+            help="How urgent: interactive, standard, batch, or what else the controller has.",
+        ),
+    ] = "standard",
+    ttft_ms: Annotated[
+        float | None, typer.Option(metavar="MS", help="First token within; else the class's time.")
+    ] = None,
+    tpot_ms: Annotated[
+        float | None, typer.Option(metavar="MS", help="A token each; else the class's time.")
+    ] = None,
     controller: Controller = DEFAULT_ENDPOINT,
     keys: Keys = None,
     json: Json = False,
@@ -83,6 +96,9 @@ def generate(
         "ignore_eos": ignore_eos,
         "logprobs": logprobs,
         "timeout_s": None if timeout is None else seconds(timeout),
+        "slo": slo,
+        "ttft_ms": ttft_ms,
+        "tpot_ms": tpot_ms,
     }
     try:
         check(options)

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 NEED = re.compile(r"(\w+)=(\d+(?:\.\d+)?)cpu(?:\+(\d+(?:\.\d+)?)gpu)?")
 
 Launcher = Annotated[
-    str,
+    str | None,
     typer.Option(
         metavar="NAME",
         help="Who starts the workers that `msctl scale` asks for: manual (it tells you what to "
-        "type), local (processes of this host) or ray (a Ray cluster that is there already).",
+        "type, the default), local (processes of this host) or ray (a Ray cluster that is there).",
     ),
 ]
 Gpus = Annotated[

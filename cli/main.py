@@ -7,8 +7,34 @@ import traceback
 
 import typer
 
-from . import benching, controlling, demo, events, generate, keys, scale, status, workers
+from . import (
+    benching,
+    checking,
+    controlling,
+    demo,
+    events,
+    generate,
+    keys,
+    scale,
+    stages,
+    status,
+    workers,
+)
 from .printing import WIDE, complain
+
+GROUPS = (
+    controlling,
+    checking,
+    workers,
+    stages,
+    scale,
+    status,
+    events,
+    generate,
+    keys,
+    benching,
+    demo,
+)  # in the order in which --help lists their commands
 
 
 def main() -> None:
@@ -36,7 +62,7 @@ def build() -> typer.Typer:
         rich_markup_mode="rich" if terminal else None,
         context_settings=names if terminal else {**names, "terminal_width": WIDE},
     )
-    for group in (controlling, workers, scale, status, events, generate, keys, benching, demo):
+    for group in GROUPS:
         group.add(app)
     return app
 

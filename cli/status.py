@@ -13,10 +13,17 @@ from rich.text import Text
 from ..client import Client
 from ..scheduler.stage import Stage
 from ..transport.state import StateFolder
+from .attainment import attainment
 from .options import DEFAULT_ENDPOINT, Controller, Json, Keys
 from .printing import console, print_json
 
-STATES = {"ready": "green", "loading": "yellow", "draining": "yellow", "late": "red"}
+STATES = {
+    "ready": "green",
+    "loading": "yellow",
+    "draining": "yellow",
+    "switching": "yellow",
+    "late": "red",
+}
 NOTHING = "-"
 
 
@@ -47,6 +54,8 @@ def show(report: Mapping[str, Any], out: Console) -> None:
         )
     )
     out.print(_totals(report))
+    if report["attainment"]:
+        out.print(Group("", attainment(report["attainment"])))
 
 
 def _controller(one: Mapping[str, Any], journal: Mapping[str, Any]) -> Table:

@@ -87,7 +87,7 @@ def add_worker(
 
     Prints `worker NAME pid PID log PATH`.
     """
-    stages, limit_s = _stages(stage), seconds(timeout)
+    stages, limit_s = stages_named(stage), seconds(timeout)
     options = {
         "controller": controller,
         "stages": [one.value for one in Stage if one in stages],
@@ -141,7 +141,8 @@ def token_of(controller: str, folder: StateFolder, keys: Path | None) -> str:
     return token
 
 
-def _stages(named: list[str]) -> frozenset[Stage]:
+def stages_named(named: list[str]) -> frozenset[Stage]:
+    """As --stage was given, perhaps several times; raises BadParameter."""
     try:
         return stages_of([one for names in named for one in names.split(",")])
     except ValueError as error:

@@ -3,7 +3,7 @@
 The one folder that re-exports: `from modserve.client import Client` is what users type.
 """
 
-from .answers import Answer, Chunk
+from .answers import Answer, Chunk, Switched
 from .asynchronous import AsyncClient, AsyncStream
 from .blocking import Client, Stream
 from .errors import (
@@ -36,4 +36,5 @@ __all__ = [
     "Refused",
     "RequestFailed",
     "Stream",
+    "Switched",
 ]

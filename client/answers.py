@@ -25,3 +25,11 @@ class Answer(Struct, frozen=True):
     usage: Usage | None
     timing: Timing | None
     logprobs: tuple[TokenLogprobs, ...] | None = None  # None: not asked for
+
+
+class Switched(Struct, frozen=True):
+    """A worker serves other stages; all zero where it did already."""
+
+    drain_s: float  # from the asking until it had nothing left
+    switch_s: float  # from then until it served
+    loaded_bytes: int  # of weights: none for stages that its process has had before

@@ -18,10 +18,10 @@ import msgspec
 
 from ..transport import messages as say
 from ..transport.state import StateFolder, StateUnusable
-from .answers import Answer, Chunk
+from .answers import Answer, Chunk, Switched
 from .connection import Connection
 from .errors import BadInput, ClientClosed, Denied, Misunderstood
-from .options import Options, check, sampling_of
+from .options import Options, check, promise_of, sampling_of
 from .prompts import Files, Prompt, turns_of
 
 if TYPE_CHECKING:
@@ -138,6 +138,21 @@ class AsyncClient:
             lambda ask: say.Remove(ask, token, name, now), timeout_s, f"{name} to be gone"
         )
 
+    async def set_stages(
+        self, name: str, stages: Sequence[str], *, timeout_s: float = 300.0
+    ) -> Switched:
+        """Have a worker serve other stages in the same process: it ends what it has first.
+        Returns when it serves them; Denied, where it may not or left meanwhile."""
+        token = self._token()
+        answer = await self._connected().ask(
+            lambda ask: say.SetStages(ask, token, name, tuple(stages)),
+            timeout_s,
+            f"{name} to serve {','.join(stages)}",
+        )
+        if not isinstance(answer, say.Switched):
+            raise Misunderstood(f"expected a Switched, got {type(answer).__name__}")
+        return Switched(answer.drain_s, answer.switch_s, answer.loaded_bytes)
+
     async def shutdown(
         self, *, drain: bool = False, keep: bool = False, timeout_s: float = 60.0
     ) -> None:
@@ -250,5 +265,6 @@ def submission(
         turns=turns,
         token_ids=tuple(token_ids or ()),
         timeout_s=options.get("timeout_s"),
+        **promise_of(options),
     )
     return submit, files.frames

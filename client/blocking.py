@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from ..transport.messages import Event, Greeting, Scaled
-from .answers import Answer, Chunk
+from .answers import Answer, Chunk, Switched
 from .asynchronous import AsyncClient, AsyncStream
 from .errors import ClientClosed
 from .options import Options
@@ -120,6 +120,9 @@ class Client:
 
     def remove_worker(self, name: str, *, now: bool = False, timeout_s: float = 60.0) -> None:
         self._thread.run(self._client.remove_worker(name, now=now, timeout_s=timeout_s))
+
+    def set_stages(self, name: str, stages: Sequence[str], *, timeout_s: float = 300.0) -> Switched:
+        return self._thread.run(self._client.set_stages(name, stages, timeout_s=timeout_s))
 
     def shutdown(self, *, drain: bool = False, keep: bool = False, timeout_s: float = 60.0) -> None:
         self._thread.run(self._client.shutdown(drain=drain, keep=keep, timeout_s=timeout_s))

@@ -69,6 +69,7 @@ class Connection:
             say.Events: self._on_answer,
             say.Scaled: self._on_answer,
             say.Granted: self._on_answer,
+            say.Switched: self._on_answer,
             say.Denied: self._on_answer,
             say.Ping: lambda word: self._say(say.Pong()),
         }
@@ -228,7 +229,8 @@ class Connection:
             reception.refuse(code, reason)
 
     def _on_answer(
-        self, word: say.Report | say.Events | say.Scaled | say.Granted | say.Denied
+        self,
+        word: say.Report | say.Events | say.Scaled | say.Granted | say.Switched | say.Denied,
     ) -> None:
         if isinstance(word, say.Denied):
             self._on_denied(word)

@@ -30,6 +30,9 @@ class Options(TypedDict, total=False):
     token_ids: Sequence[int] | None  # in place of a prompt
     timeout_s: float | None  # None: the controller's own limit
     request_id: str | None  # None: drawn
+    slo: str | None  # a class of the controller's; None: standard
+    ttft_ms: float | None  # None: the class's
+    tpot_ms: float | None
 
 
 def _whole(value: object) -> bool:
@@ -61,6 +64,9 @@ _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "ignore_eos": (lambda v: isinstance(v, bool), "True or False"),
     "logprobs": (lambda v: v is None or (_whole(v) and v >= 0), "a whole number from 0 up"),
     "timeout_s": (lambda v: v is None or (_number(v) and v > 0), "a number of seconds above 0"),
+    "slo": (lambda v: v is None or (isinstance(v, str) and bool(v)), "the name of an SLO class"),
+    "ttft_ms": (lambda v: v is None or (_number(v) and v > 0), "a number of ms above 0"),
+    "tpot_ms": (lambda v: v is None or (_number(v) and v > 0), "a number of ms above 0"),
     "request_id": (lambda v: v is None or (isinstance(v, str) and bool(v)), "a string"),
     "token_ids": (
         lambda v: (
@@ -97,6 +103,12 @@ def sampling_of(options: Options) -> Sampling:
     if given.get("temperature", 0) > 0 and given.get("seed") is None:
         given["seed"] = secrets.randbits(63)
     return Sampling(**given)
+
+
+def promise_of(options: Options) -> dict[str, Any]:
+    """What of checked options a Submit is to promise; what is not given stays the default."""
+    given: dict[str, Any] = {name: options.get(name) for name in ("slo", "ttft_ms", "tpot_ms")}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _shown(value: object) -> str:

@@ -20,6 +20,7 @@ from ..transport import messages as say
 from ..transport.channels import Router, Sent
 from ..transport.checkpoint import fingerprint
 from ..transport.security import Gate
+from .attaining import Attaining
 from .clients import Clients, Session
 from .crew import Crew, Standing
 from .drafting import Drafting
@@ -35,6 +36,7 @@ from .office import Office
 from .options import ControllerOptions
 from .returning import Returning
 from .staffing import Staffing
+from .switching import Switching
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +56,7 @@ class Controller:
         """Reads the model folder (BadCheckpoint) and the keys (BadKeys), and binds (BadAddress);
         needs a running loop. `launcher` makes one in place of that of the options."""
         print_of_model = fingerprint(options.model, "any", options.parts.block_size)
-        self._drafting = Drafting(options.model, print_of_model, options.limits)
+        self._drafting = Drafting(options.model, print_of_model, options.limits, options.slo)
         biggest = max(options.limits.max_image_bytes, options.limits.max_prompt_bytes * 4)
         self._worker_keys = keys_of_workers(options.keys, options.launching.launcher)
         self._gate = Gate(options.keys) if options.keys is not None else None
@@ -80,10 +82,13 @@ class Controller:
             crew=Crew(),
             pump=self._pump,
             journal=Journal(None, print_of_model),
+            attaining=Attaining(options.slo),
         )
         self._returning = Returning(self._office, self._drafting)
-        self._floor = Floor(self._office, self._reckon, self._returning)
-        self._hands = Hands(self._office, self._floor)
+        takes_images = self._drafting.facts.image_token_id is not None
+        switching = Switching(self._office, takes_images=takes_images)
+        self._floor = Floor(self._office, self._reckon, self._returning, switching)
+        self._hands = Hands(self._office, self._floor, switching)
         self._staffing = Staffing(self._office, self._floor, self._returning.reserved)
         self._launches = Launches(
             launcher()
@@ -94,7 +99,13 @@ class Controller:
         )
         self._staffing.launches = self._launches
         self._front = Front(
-            self._office, self._floor, self._drafting, self._returning, self._staffing, self.close
+            self._office,
+            self._floor,
+            self._drafting,
+            self._returning,
+            switching,
+            self._staffing,
+            self.close,
         )
         self._events: deque[on.Event] = deque()
         self._pumping = False

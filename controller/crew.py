@@ -15,7 +15,18 @@ from ..transport.messages import Beat, Hello, Loading, Ready
 class Standing(Enum):
     LOADING = auto()
     SERVING = auto()
+    SWITCHING = auto()  # from the asking until it is ready with its new stages
     LEAVING = auto()
+
+
+@dataclass(slots=True)
+class Switch:
+    """To other stages; `drained`: when it had nothing left and was told so."""
+
+    stages: frozenset[Stage]
+    since: float
+    drained: float | None = None
+    asked: list[tuple[bytes, int, frozenset[Stage]]] = field(default_factory=list)  # who, for what
 
 
 @dataclass(slots=True)
@@ -34,6 +45,7 @@ class Member:
     beat: Beat = field(default_factory=Beat)
     before: tuple[float, Beat] | None = None  # an older beat, for rates
     waiting: list[tuple[bytes, int]] = field(default_factory=list)  # who asked for its removal
+    switch: Switch | None = None
 
 
 class Crew:

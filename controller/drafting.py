@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,12 +11,14 @@ import msgspec
 
 from ..scheduler.media import MediaItem
 from ..scheduler.request import Request
+from ..scheduler.slo.classes import SloClass
 from ..transport import pictures
 from ..transport.checkpoint import read_geometry
 from ..transport.complaints import complaint
 from ..transport.messages import Span, Submit
 from .options import Limits
 from .preparation import Preparer
+from .promising import promise
 from .refusal import Refused
 from .tickets import Image, Ticket
 
@@ -38,11 +40,13 @@ class Draft:
 class Drafting:
     """Reads the model folder once. `ticket` may be called from several threads."""
 
-    def __init__(self, folder: Path, fingerprint: str, limits: Limits) -> None:
+    def __init__(
+        self, folder: Path, fingerprint: str, limits: Limits, classes: Mapping[str, SloClass]
+    ) -> None:
         self._preparer = Preparer(folder, read_geometry(folder))
         self.facts = self._preparer.facts
         self._fingerprint = fingerprint
-        self._limits = limits
+        self._limits, self._classes = limits, classes
         self._picture = pictures.Limits(bytes=limits.max_image_bytes)
 
     def ticket(self, draft: Draft) -> Ticket:
@@ -75,6 +79,7 @@ class Drafting:
             emitted=len(submit.emitted),
             deadline=draft.received + min(submit.timeout_s or 1e9, self._limits.timeout_s),
             media=[MediaItem(image.key, image.rows, image.rows) for image in images],
+            slo=promise(submit, sum(image.rows for image in images), self._classes),
         )
         seed = submit.sampling.seed
         return Ticket(

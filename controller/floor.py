@@ -11,6 +11,7 @@ from typing import Any
 
 from ..scheduler import events as on
 from ..scheduler.media import Embedding
+from ..scheduler.replica import Speed
 from ..scheduler.stage import Stage, stages_of
 from ..transport import codec
 from ..transport import messages as say
@@ -18,13 +19,20 @@ from ..transport.channels import Sent
 from .crew import Member, Standing
 from .office import Office
 from .returning import Returning
+from .switching import Switching
 
 log = logging.getLogger(__name__)
 
 
 class Floor:
-    def __init__(self, office: Office, reckon: Callable[[int], None], returning: Returning) -> None:
-        self._office, self._returning = office, returning
+    def __init__(
+        self,
+        office: Office,
+        reckon: Callable[[int], None],
+        returning: Returning,
+        switching: Switching,
+    ) -> None:
+        self._office, self._returning, self._switching = office, returning, switching
         self._reckon = reckon  # told the bytes of the dtype that the first worker settled on
         self._on: dict[type, Callable[[Member, Any], None]] = {
             say.Loading: self._loading,
@@ -64,10 +72,13 @@ class Floor:
             return
         crew, now = self._office.crew, self._office.now()
         known = crew.at(identity)
-        if known is not None and known.ready is None and known.hello.epoch == word.epoch:
-            self.tell(known, self._welcome(known))  # it asked again before our answer came
-            return
         stages = stages_of(list(word.stages))
+        if known is not None and known.ready is None and known.hello.epoch == word.epoch:
+            # it asked again before our answer came, or asks with its new stages
+            known.hello, known.stages = word, stages
+            self.share_threads(word.host)
+            self.tell(known, self._welcome(known))
+            return
         reserved = self._returning.reserved() | self._office.promised
         name = word.name or crew.free_name(stages, reserved)
         old = crew.named(name)
@@ -83,7 +94,7 @@ class Floor:
             return f"expected protocol {say.PROTOCOL}, got {word.protocol}"
         if not hmac.compare_digest(word.token.encode(), self._office.token.encode()):
             return "expected this controller's token, got another (see its state folder)"
-        if self._office.closing:
+        if self._office.closing and not self._switching.awaits(word):
             return "the controller is shutting down"
         try:
             stages_of(list(word.stages))
@@ -153,7 +164,9 @@ class Floor:
             self.tell(member, say.Denied(-1, reason))
             self.gone(member, reason)
             return
-        member.ready, member.standing = word, Standing.SERVING
+        member.ready = word
+        if member.switch is None:
+            member.standing = Standing.SERVING
         self._office.chronicle.note(
             "joined",
             f"{member.name} joined: pid {member.hello.pid} on {member.hello.device}",
@@ -191,6 +204,7 @@ class Floor:
         )
         if member.standing is Standing.LEAVING:  # it has said so meanwhile
             self._office.pump(on.DrainAsked(member.name))
+        self._switching.joined(member)
         for held, hold in taken:
             if hold is None:
                 self.tell(member, say.Release(held.request_id, held.run))
@@ -221,14 +235,16 @@ class Floor:
             member.before = (member.heard, member.beat)
         member.beat = word
         if member.standing is not Standing.LOADING:
-            self._office.pump(on.Heard(member.name))
+            speed = Speed(word.image_token_s, word.prompt_token_s, word.decode_s)
+            self._office.pump(on.Heard(member.name, speed))
 
     def _leave(self, member: Member, word: say.Leave) -> None:
         self.drain(member)
 
     def drain(self, member: Member) -> None:
         """No new work; `Stop` follows when it has nothing left."""
-        if member.standing is Standing.LOADING:
+        self._switching.failed(member, "it was asked to leave")
+        if member.ready is None:
             self.tell(member, say.Stop())
             return
         if member.standing is not Standing.LEAVING:
@@ -244,11 +260,12 @@ class Floor:
     def gone(self, member: Member, reason: str, kind: str = "lost") -> None:
         """Forget a worker; what it had to do is given to others."""
         self._office.chronicle.note(kind, f"{member.name} is gone: {reason}", worker=member.name)
-        self.dismiss(member)
+        self.dismiss(member, reason)
         self._office.pump(on.Lost(member.name, reason))
 
-    def dismiss(self, member: Member) -> None:
+    def dismiss(self, member: Member, reason: str) -> None:
         """Take its name off the list and answer whoever waits for that."""
+        self._switching.failed(member, reason)
         self._office.crew.remove(member)
         self._office.journal.unseat(member.name)
         self._office.fewer.set()

@@ -18,6 +18,7 @@ from ..transport import messages as say
 from ..transport.complaints import complaint_about_scale
 from ..transport.patience import Patience, TooSlow
 from .clients import Session
+from .crew import Member
 from .drafting import Draft, Drafting
 from .floor import Floor
 from .office import Office
@@ -26,6 +27,7 @@ from .returning import Returning
 from .staffing import Staffing
 from .status import snapshot
 from .store import Kept
+from .switching import Switching
 from .tickets import Ticket
 
 log = logging.getLogger(__name__)
@@ -41,11 +43,13 @@ class Front:
         floor: Floor,
         drafting: Drafting,
         returning: Returning,
+        switching: Switching,
         staffing: Staffing,
         close: Callable[[bool, bool], None],
     ) -> None:
         self._office, self._floor, self._drafting = office, floor, drafting
-        self._returning, self._staffing, self._close = returning, staffing, close
+        self._returning, self._switching, self._staffing = returning, switching, staffing
+        self._close = close
         self._threads = Patience(2, PREPARE_S, "prepare")
         self._asked: list[tuple[bytes, int]] = []  # who waits for the end of a shutdown
         self._on: dict[type, Callable[[bytes, Any], None]] = {
@@ -55,6 +59,7 @@ class Front:
             say.AskEvents: self._events,
             say.Remove: self._remove,
             say.Scale: self._scale,
+            say.SetStages: self._set_stages,
             say.Shutdown: self._shutdown,
             say.Pong: lambda identity, word: None,
         }
@@ -110,6 +115,7 @@ class Front:
         refusal = self._refusal(word, frames)
         if refusal is not None:
             office.tally.rejected += 1
+            office.attaining.refused(word, len(frames), refusal[0], office.now())
             self._answer(identity, say.Refused(word.request_id, *refusal))
             return
         session.open.add(word.request_id)
@@ -210,6 +216,7 @@ class Front:
         session = office.clients.numbered(draft.client)
         if session is not None:
             office.tally.rejected += 1
+            office.attaining.refused(draft.submit, len(draft.frames), code, office.now())
             session.open.discard(request_id)
             refused = codec.encode(say.Refused(request_id, code, reason))
             office.clients.send(session, refused, office.now())
@@ -269,21 +276,34 @@ class Front:
         steps = self._staffing.scale(word.workers)
         self._answer(identity, say.Scaled(word.ask, steps, after))
 
-    def _trusted(self, identity: bytes, word: say.Remove | say.Scale | say.Shutdown) -> bool:
+    def _trusted(
+        self, identity: bytes, word: say.Remove | say.SetStages | say.Scale | say.Shutdown
+    ) -> bool:
         if hmac.compare_digest(word.token.encode(), self._office.token.encode()):
             return True
         reason = "expected this controller's token, got another (see its state folder)"
         self._answer(identity, say.Denied(word.ask, reason))
         return False
 
-    def _remove(self, identity: bytes, word: say.Remove) -> None:
+    def _member(self, identity: bytes, word: say.Remove | say.SetStages) -> Member | None:
+        """The worker that a word is about; None where the asker was told why not."""
         if not self._trusted(identity, word):
-            return
+            return None
         member = self._office.crew.named(word.name)
         if member is None:
             names = ", ".join(sorted(one.name for one in self._office.crew)) or "no workers"
             reason = f"expected the name of a worker ({names}), got {word.name}"
             self._answer(identity, say.Denied(word.ask, reason))
+        return member
+
+    def _set_stages(self, identity: bytes, word: say.SetStages) -> None:
+        member = self._member(identity, word)
+        if member is not None:
+            self._switching.ask(member, identity, word)
+
+    def _remove(self, identity: bytes, word: say.Remove) -> None:
+        member = self._member(identity, word)
+        if member is None:
             return
         member.waiting.append((identity, word.ask))
         if word.now:

@@ -8,11 +8,13 @@ from typing import Any
 
 from ..scheduler import commands as do
 from ..scheduler.request import Phase, Request
+from ..scheduler.stage import role_of
 from ..transport import codec
 from ..transport import messages as say
 from .crew import Standing
 from .floor import Floor
 from .office import Office
+from .switching import Switching
 from .tickets import Ticket
 from .timing import timing
 
@@ -22,8 +24,8 @@ REASONS = {Phase.CANCELLED: "cancelled", Phase.FAILED: "error"}
 
 
 class Hands:
-    def __init__(self, office: Office, floor: Floor) -> None:
-        self._office, self._floor = office, floor
+    def __init__(self, office: Office, floor: Floor, switching: Switching) -> None:
+        self._office, self._floor, self._switching = office, floor, switching
         self._on: dict[type, Callable[[Any], None]] = {
             do.Encode: self._encode,
             do.Forget: self._forget,
@@ -32,6 +34,7 @@ class Hands:
             do.Supply: self._supply,
             do.Release: self._release,
             do.Stop: self._stop,
+            do.SwitchStages: self._switch,
             do.Drop: self._drop,
             do.End: self._end,
         }
@@ -105,6 +108,12 @@ class Hands:
             member.standing = Standing.LEAVING
             self._floor.tell(member, say.Stop())
 
+    def _switch(self, command: do.SwitchStages) -> None:
+        member = self._office.crew.named(command.replica)
+        if member is not None:
+            log.info("%s switches to %s", member.name, role_of(command.stages))
+            self._floor.tell(member, self._switching.drained(member, command.stages))
+
     def _drop(self, command: do.Drop) -> None:
         """Its peers end their links to it; if it is still there it is told to start afresh."""
         gone = (command.replica, command.epoch)
@@ -116,7 +125,7 @@ class Hands:
                 self._office.chronicle.note(
                     "lost", f"{member.name} is lost: {command.reason}", worker=member.name
                 )
-                self._floor.dismiss(member)
+                self._floor.dismiss(member, command.reason)
                 denied = say.Denied(-1, f"lost: {command.reason}", again=True)
                 self._office.router.send(member.identity, codec.encode(denied))
             else:
@@ -135,6 +144,7 @@ class Hands:
         first = self._office.first_tokens.pop(request.id, None)
         session = self._office.clients.numbered(ticket.client)
         self._count(request)
+        self._office.attaining.ended(request, ticket.received, first)
         if session is None:
             return
         session.open.discard(request.id)

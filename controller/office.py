@@ -11,6 +11,7 @@ from ..scheduler.core import Core
 from ..scheduler.events import Event
 from ..transport.channels import Router
 from ..transport.messages import TensorHandle
+from .attaining import Attaining
 from .chronicle import Chronicle
 from .clients import Clients
 from .crew import Crew
@@ -43,6 +44,7 @@ class Office:
     crew: Crew
     pump: Callable[[Event], None]  # feed the core, carry out what it says
     journal: Journal
+    attaining: Attaining
     tickets: dict[str, Ticket] = field(default_factory=dict)
     first_tokens: dict[str, float] = field(default_factory=dict)  # when, for TTFT
     handles: dict[str, tuple[int, TensorHandle]] = field(default_factory=dict)  # by content key

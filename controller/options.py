@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..scheduler.slo.classes import CLASSES, SloClass
+from .config.tables import ScalingTable, StageTable
 from .launching.options import LaunchOptions
 
 
@@ -56,6 +59,9 @@ class ControllerOptions:
     lost_s: float = 2.5
     journal: bool = True  # accepted requests outlive the controller,
     strict_journal: bool = False  # and are refused while that cannot be promised
+    slo: Mapping[str, SloClass] = field(default_factory=lambda: CLASSES)
+    stages: Mapping[str, StageTable] = field(default_factory=dict)  # by role
+    scaling: ScalingTable = field(default_factory=ScalingTable)
     limits: Limits = Limits()
     parts: Parts = Parts()
     launching: LaunchOptions = field(default_factory=LaunchOptions)

@@ -13,8 +13,11 @@ import logging
 import time
 from collections.abc import Callable, Set
 
+import msgspec
+
 from ..scheduler import events as on
 from ..scheduler.request import Request
+from ..scheduler.slo.classes import STANDARD
 from ..transport import codec
 from ..transport import messages as say
 from .drafting import Draft, Drafting
@@ -70,6 +73,8 @@ class Returning:
         if not isinstance(word, say.Submit):
             raise codec.BadFrame(f"expected a Submit, got {type(word).__name__}")
         ago = max(0.0, time.time() - kept.received)
+        if word.slo not in self._office.options.slo:  # the classes have changed since
+            word = msgspec.structs.replace(word, slo=STANDARD.name)
         images = [memoryview(image) for image in kept.images]
         return Draft(word, images, kept.number, self._since - ago)
 

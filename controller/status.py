@@ -37,6 +37,8 @@ def snapshot(office: Office) -> bytes:
             "requests_per_s": round(office.tally.finished / uptime, 3) if uptime else 0.0,
         },
         "image_cache": {"asked": office.core.images.asked, "found": office.core.images.found},
+        "slo_classes": list(office.attaining.promises()),
+        "attainment": office.attaining.report(office.now()),
         "held_image_bytes": office.held_bytes,
         "journal": office.journal.status(),
     }
@@ -111,6 +113,8 @@ def _state(member: Member, replica: Replica | None) -> str:
         return "loading"
     if member.standing is Standing.LEAVING:
         return "draining"
+    if member.standing is Standing.SWITCHING or (replica is not None and replica.becomes):
+        return "switching"
     return "late" if replica is None or replica.late else "ready"
 
 

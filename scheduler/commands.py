@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .request import Request
+from .stage import Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,14 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
+class SwitchStages:
+    """A drained replica, which is in no books any more: it comes back with other stages."""
+
+    replica: str
+    stages: frozenset[Stage]
+
+
+@dataclass(frozen=True, slots=True)
 class Drop:
     """A replica was lost: close what leads to it and tell its peers."""
 
@@ -91,4 +100,4 @@ class End:
     reason: str
 
 
-Command = Encode | Forget | Prefill | Decode | Supply | Release | Stop | Drop | End
+Command = Encode | Forget | Prefill | Decode | Supply | Release | Stop | SwitchStages | Drop | End

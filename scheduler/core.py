@@ -15,7 +15,18 @@ from . import events as on
 from .admission import refusal
 from .aging import rank
 from .binding import BINDINGS, Need, can_hold, fits_nowhere, need_of, place
-from .commands import Command, Decode, Drop, End, Forget, Prefill, Release, Stop, Supply
+from .commands import (
+    Command,
+    Decode,
+    Drop,
+    End,
+    Forget,
+    Prefill,
+    Release,
+    Stop,
+    Supply,
+    SwitchStages,
+)
 from .events import Event
 from .images import Images
 from .ledger import ledger
@@ -24,7 +35,6 @@ from .queueing import OrderedQueue
 from .replica import Replica
 from .request import Phase, Request
 from .routing import least_image_tokens
-from .stage import Stage
 from .terms import Terms
 
 BOUND = frozenset({Phase.PREFILLING, Phase.PREFILLED, Phase.DECODING})
@@ -52,6 +62,7 @@ class Core:
             on.Heard: self._heard,
             on.Lost: self._lost,
             on.DrainAsked: self._drain_asked,
+            on.SwitchAsked: self._switch_asked,
             on.Arrived: self._arrived,
             on.Encoded: self._encoded,
             on.EncodeFailed: self._encode_failed,
@@ -124,6 +135,7 @@ class Core:
         if replica is None:
             return
         replica.heard = self._now
+        replica.speed = event.speed or replica.speed
         if replica.late:
             replica.late = False
             self._dispatch()
@@ -136,23 +148,39 @@ class Core:
     def _drain_asked(self, event: on.DrainAsked) -> None:
         replica = self.replicas.get(event.replica)
         if replica is not None:
-            replica.draining = True
-            self._out += self.images.empty_cache(replica)
-            self._empty_if_stranded(replica)
-            self._stop_if_drained(replica)
+            replica.becomes = None
+            self._drain(replica)
             self._dispatch()
+
+    def _switch_asked(self, event: on.SwitchAsked) -> None:
+        replica = self.replicas.get(event.replica)
+        if replica is None or (replica.draining and replica.becomes is None):
+            return
+        if event.stages == replica.stages:
+            replica.draining, replica.becomes = False, None
+        else:
+            replica.becomes = event.stages
+            self._drain(replica)
+        self._dispatch()
+
+    def _drain(self, replica: Replica) -> None:
+        replica.draining = True
+        self._out += self.images.empty_cache(replica)
+        self._empty_if_stranded(replica)
+        self._go_if_drained(replica)
 
     def _empty_if_stranded(self, replica: Replica) -> None:
         """What a leaving replica stores for requests that nobody else can bind would hold it."""
-        others = [one for one in self.replicas.values() if one.takes_work]
-        if any(Stage.PREFILL in one.stages for one in others):
-            return
         for key in sorted(replica.ledger.store_bytes.owners):
             embedding = self.images.embeddings.get(key)
             if embedding is None:
                 continue
-            if all(self.requests[name].prefill is None for name in embedding.consumers):
+            if all(self._stranded(self.requests[name]) for name in embedding.consumers):
                 self._lose_embedding(key, counts=False)
+
+    def _stranded(self, request: Request) -> bool:
+        need = need_of(request, self.terms)
+        return request.prefill is None and fits_nowhere(need, self.replicas.values())
 
     def _remove(self, name: str, reason: str) -> None:
         """What ran there starts over; what it stored is encoded again where it is still needed."""
@@ -175,10 +203,15 @@ class Core:
             if any(one.phase is not ItemPhase.PULLED for one in missing):
                 self._run_again(request, counts=counts)
 
-    def _stop_if_drained(self, replica: Replica) -> None:
-        if replica.draining and replica.idle and not replica.stopping:
-            replica.stopping = True
+    def _go_if_drained(self, replica: Replica) -> None:
+        if not replica.draining or not replica.idle or replica.stopping:
+            return
+        replica.stopping = True
+        if replica.becomes is None:
             self._out.append(Stop(replica.name))
+        else:
+            del self.replicas[replica.name]
+            self._out.append(SwitchStages(replica.name, replica.becomes))
 
     # Requests begin.
 
@@ -198,7 +231,8 @@ class Core:
     def _admit(self, request: Request) -> None:
         self._arrivals += 1
         request.order = self._arrivals
-        request.rank = rank(self._now, request.prompt_tokens, request.deadline - self._now)
+        patience_s = request.deadline - self._now
+        request.rank = rank(self._now, request.prompt_tokens, request.slo.ttft_s, patience_s)
         self.requests[request.id] = request
         heapq.heappush(self._deadlines, (request.deadline, request.id))
         request.advance(Phase.ADMITTED, self._now)
@@ -413,7 +447,7 @@ class Core:
         replica.ledger.kv_blocks.release(request.id)
         replica.ledger.staging_bytes.release(request.id)
         self._out.append(Release(name, request.id, request.run))
-        self._stop_if_drained(replica)
+        self._go_if_drained(replica)
 
     def _unbind(self, request: Request) -> None:
         if request.prefill is None or request.decode is None:
@@ -446,7 +480,7 @@ class Core:
             self._out += orphaned
             for name in sorted({forget.replica for forget in orphaned}):
                 if (replica := self.replicas.get(name)) is not None:
-                    self._stop_if_drained(replica)
+                    self._go_if_drained(replica)
             self._place_images()
         self._bind()
 
@@ -460,14 +494,17 @@ class Core:
 
     def _ticked(self, event: on.Ticked) -> None:
         for replica in list(self.replicas.values()):
+            if self.replicas.get(replica.name) is not replica:
+                continue  # it was drained by the loss of one before
             silent = self._now - replica.heard
             if silent > self.terms.lost_s:
                 self._remove(replica.name, f"it was silent for {silent:.1f} s")
-            elif silent > self.terms.late_s:
+                continue
+            if silent > self.terms.late_s:
                 replica.late = True
             if replica.draining:
                 self._empty_if_stranded(replica)
-                self._stop_if_drained(replica)
+                self._go_if_drained(replica)
         while self._deadlines and self._deadlines[0][0] <= self._now:
             _, name = heapq.heappop(self._deadlines)
             request = self.requests.get(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .replica import Speed
 from .request import Request
 from .stage import Stage
 
@@ -44,9 +45,10 @@ class Joined:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """A heartbeat, or any other word, of a replica."""
+    """A heartbeat, or any other word, of a replica; `speed`: what it measured, if it says so."""
 
     replica: str
+    speed: Speed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,15 @@ class Lost:
 @dataclass(frozen=True, slots=True)
 class DrainAsked:
     replica: str
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchAsked:
+    """Once drained it serves these stages: the last ones asked for count, and its own ones call the
+    switch off. One that was asked to leave leaves."""
+
+    replica: str
+    stages: frozenset[Stage]
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +188,7 @@ Event = (
     | Heard
     | Lost
     | DrainAsked
+    | SwitchAsked
     | Arrived
     | Encoded
     | EncodeFailed

@@ -1,6 +1,6 @@
 """The image side of the core: which embedding is made where, and who needs it.
 
-Store room is booked for ALL images of a request at once, strictly in order of deadline, and a
+Store room is booked for ALL images of a request at once, strictly in order of rank, and a
 request without its whole set booked holds nothing: otherwise a store fills with the first halves
 of several requests and none can end. Requests in flight with the same image share one embedding.
 An embedding that lost its last consumer is an orphan until `sweep`, so that a request that starts
@@ -54,7 +54,7 @@ class Images:
             if item.phase is not ItemPhase.WAITING:
                 item.advance(ItemPhase.WAITING, now)
         if request.media:
-            self.waiting.add(request.id, (request.deadline, request.order))
+            self.waiting.add(request.id, (request.rank, request.order))
 
     def leave(self, request: Request) -> None:
         """`request` needs no image any more."""

@@ -31,27 +31,33 @@ class TextPace:
         if not prefill_tokens:
             self._decode_s.append(seconds)
         elif prefill_tokens >= TELLING:
-            beside_s = self._usual(self._decode_s) if decodes else 0.0
+            beside_s = self.decode_s if decodes else 0.0
             # The decodes' time may be an old one: while prefills wait, no step goes without.
             self._token_s.append(max(seconds / 4, seconds - beside_s) / prefill_tokens)
 
     def budget(self, decodes: int) -> int:
         """Tokens of the next step, its decodes among them."""
-        token_s = self._usual(self._token_s)
-        if self.gap_s is None or not decodes or not token_s:
+        if self.gap_s is None or not decodes or not self.token_s:
             return self.most_tokens
-        decode_s = self._usual(self._decode_s)
-        left_s = max(self.gap_s - decode_s, SHARE * decode_s)
-        return decodes + max(LEAST, int(min(self.most_tokens - decodes, left_s / token_s)))
+        left_s = max(self.gap_s - self.decode_s, SHARE * self.decode_s)
+        return decodes + max(LEAST, int(min(self.most_tokens - decodes, left_s / self.token_s)))
 
     def rest_s(self, since_s: float) -> float:
         """How much later a step that only decodes may begin than `since_s` after the last one, and
         still keep its gap: for when others want the cores."""
         if self.gap_s is None:
             return 0.0
-        return max(
-            0.0, min(RESTING * self.gap_s, self.gap_s - self._usual(self._decode_s)) - since_s
-        )
+        return max(0.0, min(RESTING * self.gap_s, self.gap_s - self.decode_s) - since_s)
+
+    @property
+    def token_s(self) -> float:
+        """Of a prefill, for each token; 0 where none was measured."""
+        return self._usual(self._token_s)
+
+    @property
+    def decode_s(self) -> float:
+        """Of a step without a prefill; 0 where none was measured."""
+        return self._usual(self._decode_s)
 
     @staticmethod
     def _usual(seconds: deque[float]) -> float:
@@ -70,6 +76,11 @@ class ImagePace:
             self._token_s.append(seconds / image_tokens)
 
     def budget(self) -> int:
-        if not self._token_s:
+        if not self.token_s:
             return self.most_tokens
-        return min(self.most_tokens, int(self.batch_s / median(self._token_s)))
+        return int(min(self.most_tokens, self.batch_s / self.token_s))
+
+    @property
+    def token_s(self) -> float:
+        """Of an image token; 0 where none was measured."""
+        return median(self._token_s) if self._token_s else 0.0

@@ -8,6 +8,15 @@ from .ledger import Ledger
 from .stage import Stage
 
 
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """What a replica measured of itself, at start-up and since; 0: not known."""
+
+    image_token_s: float = 0.0  # to encode one
+    prompt_token_s: float = 0.0  # to prefill one
+    decode_s: float = 0.0  # a step that only decodes
+
+
 @dataclass(slots=True)
 class Replica:
     """`images` and `bound` are what it works on; the two counters beside them are their sums."""
@@ -17,8 +26,10 @@ class Replica:
     stages: frozenset[Stage]
     ledger: Ledger
     heard: float  # when it last gave a sign of life
+    speed: Speed = Speed()
     late: bool = False  # not heard for a while: gets no new work
-    draining: bool = False  # asked to leave: gets no new work
+    draining: bool = False  # asked to leave, or to switch: gets no new work
+    becomes: frozenset[Stage] | None = None  # the stages to switch to when it is drained
     stopping: bool = False  # drained, and told to stop
     images: set[str] = field(default_factory=set)  # content keys that it encodes now
     bound: set[str] = field(default_factory=set)  # requests that it prefills or decodes

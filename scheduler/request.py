@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
+from .slo.slo import UNASKED, Slo
+
 if TYPE_CHECKING:
     from .media import MediaItem
 
@@ -69,6 +71,7 @@ class Request:
     prefill: str | None = None  # the replica it is bound to, and
     decode: str | None = None  # the one that decodes it: the same, or reserved beside it
     failures: int = 0  # runs given up for reasons that are not the request's
+    slo: Slo = UNASKED  # what it was promised
     order: int = 0  # arrival order, drawn by the core
     rank: float = 0.0  # its place among prompts that wait: see aging.py
     phase: Phase = Phase.NEW

@@ -19,6 +19,8 @@ from PIL import Image
 
 import modserve.tiny
 from modserve.controller import store
+from modserve.controller.config.config import read
+from modserve.controller.config.reading import BadConfig
 from modserve.controller.preparation import Preparer
 from modserve.controller.refusal import Refused
 from modserve.transport import codec
@@ -61,7 +63,7 @@ def _some_words() -> list[bytes]:
     span = say.Span(1, 9, 0, 9, 1, "key")
     words: list[object] = [
         say.Greet(say.PROTOCOL),
-        say.Submit("r", sampling, (turn,), timeout_s=3.5, emitted=(1, 2)),
+        say.Submit("r", sampling, (turn,), timeout_s=3.5, emitted=(1, 2), slo="batch", ttft_ms=0.5),
         say.Shutdown(1, "token", keep=True),
         say.Scale(1, "token", {"text": 2}),
         say.AskEvents(1, 2, 3.5),
@@ -167,6 +169,18 @@ def _some_configs() -> list[bytes]:
     return [(MODEL / name).read_bytes() for name in ("config.json", "preprocessor_config.json")]
 
 
+def _tomls(data: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "modserve.toml"
+        file.write_bytes(data)
+        with suppress(BadConfig):
+            read(file)
+
+
+def _some_tomls() -> list[bytes]:
+    return [(EXAMPLES / "modserve.toml").read_bytes()]
+
+
 def _keys(data: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "keys.json"
@@ -208,6 +222,7 @@ TARGETS = {
     "pictures": Target(_some_pictures, _pictures),
     "prompts": Target(_some_prompts, _prompts),
     "configs": Target(_some_configs, _configs),
+    "tomls": Target(_some_tomls, _tomls),
     "keys": Target(_some_keys, _keys),
     "journals": Target(_some_journals, _journals),
 }

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-PROTOCOL = 7
+PROTOCOL = 9
 
 
 class Message(Struct, frozen=True, tag=True, forbid_unknown_fields=True):
@@ -99,6 +99,9 @@ class Submit(Message, frozen=True, omit_defaults=True):
     timeout_s: float | None = None  # None: the controller's own limit
     emitted: tuple[int, ...] = ()
     had: int = 0
+    slo: str = "standard"  # a class that the controller has
+    ttft_ms: float | None = None  # in place of the class's, images reckoned in
+    tpot_ms: float | None = None
 
 
 class Cancel(Message, frozen=True):
@@ -116,6 +119,15 @@ class Remove(Message, frozen=True):
     token: str
     name: str
     now: bool = False
+
+
+class SetStages(Message, frozen=True):
+    """Drain a worker and have it serve other stages; needs the controller's token."""
+
+    ask: int
+    token: str
+    name: str
+    stages: tuple[str, ...]
 
 
 class Shutdown(Message, frozen=True):
@@ -150,7 +162,9 @@ class Pong(Message, frozen=True):
     """The answer to a Ping, from a client or a worker."""
 
 
-FromClient = Greet | Submit | Cancel | AskStatus | AskEvents | Remove | Scale | Shutdown | Pong
+FromClient = (
+    Greet | Submit | Cancel | AskStatus | AskEvents | Remove | SetStages | Scale | Shutdown | Pong
+)
 
 
 class Greeting(Message, frozen=True):
@@ -254,6 +268,15 @@ class Granted(Message, frozen=True):
     ask: int
 
 
+class Switched(Message, frozen=True):
+    """The answer to SetStages, once the worker serves them; all zero where it did already."""
+
+    ask: int
+    drain_s: float  # from the asking until it had nothing left
+    switch_s: float  # from then until it served
+    loaded_bytes: int  # of weights, for stages that its process had not had before
+
+
 class Denied(Message, frozen=True, omit_defaults=True):
     """What was asked is not done, or not known; `ask` is -1 where it answers no numbered word."""
 
@@ -266,7 +289,19 @@ class Ping(Message, frozen=True):
     """Are you there? The sending itself tells: a vanished peer is noticed by the socket."""
 
 
-ToClient = Greeting | Deltas | Ended | Refused | Report | Events | Scaled | Granted | Denied | Ping
+ToClient = (
+    Greeting
+    | Deltas
+    | Ended
+    | Refused
+    | Report
+    | Events
+    | Scaled
+    | Granted
+    | Switched
+    | Denied
+    | Ping
+)
 
 
 # What a worker and the controller say to each other. `run` names an attempt: see scheduler/core.
@@ -347,6 +382,9 @@ class Beat(Message, frozen=True, omit_defaults=True):
     tokens: int = 0  # since the start: emitted by text stages
     image_tokens: int = 0  # encoded
     busy_s: float = 0.0  # spent in steps
+    image_token_s: float = 0.0  # to encode one, as its last batches took; 0: it encoded none
+    prompt_token_s: float = 0.0  # to prefill one
+    decode_s: float = 0.0  # a step that only decodes
     resident_bytes: int = 0  # of the process
 
 
@@ -561,6 +599,12 @@ class Share(Message, frozen=True):
     beside: bool  # somebody who yields to this worker has work
 
 
+class Switch(Message, frozen=True):
+    """Nothing is left to do with the stages that it has: say Hello with these."""
+
+    stages: tuple[str, ...]
+
+
 class Stop(Message, frozen=True):
     """Nothing is left to do: leave."""
 
@@ -587,6 +631,7 @@ ToWorker = (
     | KvTaken
     | Release
     | Share
+    | Switch
     | Stop
     | PeerGone
     | Relay

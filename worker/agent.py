@@ -4,7 +4,8 @@
 
 It owns no torch: everything that computes is a call to the engine, whose results come back to the
 loop in order. A worker whose controller lost it says Hello again with nothing left of its work;
-one whose controller was replaced says it with all that decodes here by itself.
+one whose controller was replaced says it with all that decodes here by itself. One that is told to
+`Switch` says it with other stages, and goes the same way once more with what it has loaded.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import torch
 import zmq
 
 from ..scheduler.sharing import niceness
-from ..scheduler.stage import stages_of
+from ..scheduler.stage import Stage, stages_of
 from ..transport import codec
 from ..transport import messages as say
 from ..transport.channels import Dealer, Sent
@@ -35,6 +36,7 @@ from ..transport.security import PeerKeys
 from .assembly import Stages, assemble
 from .encoding import Encoding
 from .engine import Broken, Engine, Result, Stepped
+from .halves import Halves
 from .options import WorkerOptions
 from .pulling import Pulling
 from .seeing import PICTURE_S, Seeing
@@ -67,6 +69,10 @@ class Agent:
         self._port: GlooPort | None = None  # made when the controller has named us
         self._files = Patience(2, PICTURE_S, "pictures")
         self._part: say.Welcome | None = None
+        self._stages = options.stages  # as it says; those that the engine has are `_serves`
+        self._serves: tuple[str, ...] = ()
+        self._loading: asyncio.Task[None] | None = None
+        self._halves = Halves()
         self._engine: Engine | None = None
         self._pulling = Pulling(self._send)
         self._seeing = Seeing(self._send, self._files)
@@ -87,6 +93,7 @@ class Agent:
             say.KvTaken: self._pulling.kv_taken,
             say.Release: self._release,
             say.Share: self._share,
+            say.Switch: self._switch,
             say.Stop: self._stop,
             say.PeerGone: self._peer_gone,
             say.Relay: self._relayed,
@@ -146,7 +153,7 @@ class Agent:
                 token=options.token,
                 epoch=self._epoch,
                 name=self._part.name if self._part else options.name,
-                stages=options.stages,
+                stages=self._stages,
                 host=socket.gethostname(),
                 pid=os.getpid(),
                 device=str(self._device),
@@ -168,7 +175,7 @@ class Agent:
                     f"expected a word from {self._options.controller}, got {silent:.0f} s of "
                     "silence"
                 )
-            if self._ready:
+            if self._ready or (self._loading is not None and self._engine is not None):
                 self._send(self._beat())
             elif self._said_hello is not None and self._loop.time() - self._said_hello > HELLO_S:
                 self._hello()
@@ -191,6 +198,9 @@ class Agent:
             tokens=pulse.tokens,
             image_tokens=pulse.image_tokens,
             busy_s=pulse.busy_s,
+            image_token_s=pulse.image_token_s,
+            prompt_token_s=pulse.prompt_token_s,
+            decode_s=pulse.decode_s,
             resident_bytes=_resident_bytes(),
         )
 
@@ -247,6 +257,14 @@ class Agent:
     def _stop(self, word: say.Stop) -> None:
         self._end("")
 
+    def _switch(self, word: say.Switch) -> None:
+        """Nothing is left to do here as what we were."""
+        if word.stages == self._stages:
+            return  # the word came twice
+        self._forget_everything()
+        self._stages = word.stages
+        self._hello()
+
     def _share(self, word: say.Share) -> None:
         self._share_of = word
         if self._engine is not None:
@@ -268,16 +286,23 @@ class Agent:
 
     def _welcome(self, part: say.Welcome) -> None:
         self._said_hello = None
-        if self._engine is not None and self._part is not None:
-            if (part.model, part.fingerprint) != (self._part.model, self._part.fingerprint):
-                self._end("the controller serves another model now")
-                return
-            self._share(say.Share(part.threads, beside=False))
+        if self._loading is not None:
+            return  # welcomed twice
+        mine = self._part or part
+        if (part.model, part.fingerprint) != (mine.model, mine.fingerprint):
+            self._end("the controller serves another model now")
+            return
+        self._share(say.Share(part.threads, beside=False))
+        if self._engine is not None and self._serves == self._stages:
             self._announce(self._engine.stages)
             return
-        if self._part is not None:
-            return  # welcomed twice: it is loading
         self._part = part
+        if self._port is None:
+            self._open_port(part)
+        self._loading = self._loop.create_task(self._load(part))
+        self._loading.add_done_callback(self._loaded)
+
+    def _open_port(self, part: say.Welcome) -> None:
         self._port = GlooPort(
             part.name,
             self._relay,
@@ -286,27 +311,42 @@ class Agent:
             epoch=self._epoch,
         )
         self._pulling.port = self._seeing.port = self._port
-        loading = self._loop.create_task(self._load(part))
-        loading.add_done_callback(self._loaded)
 
     async def _load(self, part: say.Welcome) -> None:
-        stages = stages_of(list(self._options.stages))
+        names, stages = self._stages, stages_of(list(self._stages))
+        await self._rest()
         try:
             made = await self._loop.run_in_executor(
-                None, assemble, part, stages, self._device, self._progress
+                None, assemble, part, stages, self._device, self._progress, self._halves
             )
         except BadCheckpoint as error:
             self._send(say.Unable(str(error)))
             self._end(str(error))
             return
-        self._engine = Engine(made, self._report)
+        self._start_engine(made, stages)
+        self._loading, self._serves = None, names
+        self._announce(made)
+
+    async def _rest(self) -> None:
+        """The memory of the stages that it had is free for those to come."""
+        if self._engine is not None and not await asyncio.to_thread(
+            self._engine.stop, ENGINE_STOP_S
+        ):
+            raise RuntimeError(
+                f"expected a step of at most {ENGINE_STOP_S:g} s, got one that hangs"
+            )
+
+    def _start_engine(self, made: Stages, stages: frozenset[Stage]) -> None:
+        if self._engine is None:
+            self._engine = Engine(made, self._report)
+            self._pulling.engine = self._seeing.engine = self._engine
+        self._engine.stages = made
         nice = self._options.nice
         if nice is None:  # a GPU's worker computes little here, and what it does is short
             nice = niceness(stages) if self._device.type == "cpu" else 0
         self._engine.start(nice)
-        self._share(self._share_of or say.Share(part.threads, beside=False))
-        self._pulling.engine = self._seeing.engine = self._engine
-        self._announce(made)
+        if self._share_of is not None:
+            self._share(self._share_of)
 
     def _loaded(self, loading: asyncio.Task[None]) -> None:
         """A bug while loading must not look like patience."""
@@ -329,6 +369,7 @@ class Agent:
         )
         self._send(ready)
         self._ready = True
+        self._send(self._beat())  # with its speed: admission predicts by it
         if self._leaving:  # the controller that was told is no more
             self._send(say.Leave())
         self._tell("ready", name=self._part.name, pid=os.getpid())

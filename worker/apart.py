@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from threading import get_ident
+from threading import Thread, current_thread
 
 import torch
 from torch import Tensor
@@ -21,7 +21,7 @@ class Apart:
 
     def __init__(self) -> None:
         self._pool: ThreadPoolExecutor | None = None
-        self._made_for = (0, 0)  # caller, threads
+        self._made_for: tuple[Thread | None, int] = (None, 0)  # caller, threads
 
     def run(self, function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
         """`function(rows)`, whose result must have a row for each; on a CPU in as many parts as
@@ -42,11 +42,12 @@ class Apart:
             torch.set_num_threads(threads)
 
     def _threads(self, count: int) -> ThreadPoolExecutor:
-        if self._pool is None or self._made_for != (get_ident(), count):
+        made_for = current_thread(), count  # an ident may be that of a caller which has ended
+        if self._pool is None or self._made_for != made_for:
             if self._pool is not None:
                 self._pool.shutdown(wait=False)
             self._pool = ThreadPoolExecutor(
                 count, "apart", initializer=torch.set_num_threads, initargs=(1,)
             )
-            self._made_for = (get_ident(), count)
+            self._made_for = made_for
         return self._pool

@@ -1,32 +1,25 @@
-"""From a model folder to the stages of this worker: loaded, sized, and warmed up."""
+"""From a model folder, or what is loaded of it, to the stages of this worker: sized and warm."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from PIL import Image
-from tokenizers import Tokenizer
 
 from ..scheduler.geometry.shape import Geometry
 from ..scheduler.model import ModelFacts
 from ..scheduler.stage import Stage
-from ..transport.checkpoint import fingerprint, read_facts, read_geometry
 from ..transport.messages import Welcome
 from .encoding import EncodeStage, EncodeTask
-from .families.decoder_text import DecoderText
-from .families.mllama_text import MllamaText
-from .families.text import TextHalf
 from .families.vision import VisionHalf
-from .loading import Loaded, load
+from .halves import TEXT, Halves
 from .text.generation import TextStage
 from .text.kv import KvPool
 from .weights import Progress
 
-TEXT = frozenset({Stage.PREFILL, Stage.DECODE})
 CPU_SHARE, CPU_MOST_BYTES = 0.2, 2 * 2**30  # of the free memory, for KV, where none was named
 GPU_SHARE = 0.85
 FULL_CONTEXTS = 256  # more KV than this many whole contexts serves nobody
@@ -47,25 +40,26 @@ class Stages:
 
 
 def assemble(
-    part: Welcome, stages: frozenset[Stage], device: torch.device, progress: Progress
+    part: Welcome,
+    stages: frozenset[Stage],
+    device: torch.device,
+    progress: Progress,
+    halves: Halves | None = None,
 ) -> Stages:
-    """Load and warm up; raises BadCheckpoint with one sentence."""
+    """Load what `halves` lack, None: everything, and warm up; raises BadCheckpoint with one
+    sentence."""
     torch.set_num_threads(part.threads)
-    folder = Path(part.model)
-    facts = read_facts(folder)
-    wanted = frozenset(str(stage) for stage in stages)
-    loaded = load(folder, wanted, device=device, dtype=part.dtype, progress=progress)
-    text = _text_stage(loaded, folder, facts, part, stages) if stages & TEXT else None
-    encode = None
-    if loaded.vision is not None:
-        encode = EncodeStage(loaded.vision, part.step_image_tokens)
+    halves = halves or Halves()
+    halves.need(stages, part, device, progress)
+    text = _text_stage(halves, part, stages) if stages & TEXT else None
+    vision = halves.loaded.vision if Stage.ENCODE in stages else None
     made = Stages(
-        fingerprint=fingerprint(folder, "any", part.block_size),
-        dtype=str(loaded.dtype).removeprefix("torch."),
-        facts=facts,
-        geometry=read_geometry(folder),
-        vision=loaded.vision,
-        encode=encode,
+        fingerprint=halves.fingerprint,
+        dtype=str(halves.loaded.dtype).removeprefix("torch."),
+        facts=halves.facts,
+        geometry=halves.geometry,
+        vision=vision,
+        encode=EncodeStage(vision, part.step_image_tokens) if vision is not None else None,
         text=text,
         kv_blocks=text.pool.tables.blocks if text is not None else 0,
     )
@@ -73,16 +67,14 @@ def assemble(
     return made
 
 
-def _text_stage(
-    loaded: Loaded, folder: Path, facts: ModelFacts, part: Welcome, stages: frozenset[Stage]
-) -> TextStage:
-    assert loaded.text is not None
+def _text_stage(halves: Halves, part: Welcome, stages: frozenset[Stage]) -> TextStage:
+    loaded, half = halves.loaded, halves.text()
     assert loaded.lm_head is not None
-    half = _text_half(loaded)
     decodes, prefills = Stage.DECODE in stages, Stage.PREFILL in stages
     block_bytes = half.kv_shape.token_bytes(loaded.dtype) * part.block_size
     kv_bytes = part.kv_bytes or min(
-        _free_share(loaded.device), FULL_CONTEXTS * facts.context * block_bytes // part.block_size
+        _free_share(loaded.device),
+        FULL_CONTEXTS * halves.facts.context * block_bytes // part.block_size,
     )
     pool = KvPool(
         half.kv_shape,
@@ -91,30 +83,24 @@ def _text_stage(
         dtype=loaded.dtype,
         device=loaded.device,
     )
-    return TextStage(
+    stage = TextStage(
         half,
         loaded.lm_head,
         pool,
-        Tokenizer.from_file(str(folder / "tokenizer.json")),
-        eos_ids=facts.eos_ids,
+        halves.tokenizer(Path(part.model)),
+        eos_ids=halves.facts.eos_ids,
         step_tokens=part.step_tokens,
         gap_s=part.gap_s if decodes else None,
         decodes=decodes,
         cached_blocks=_cached_blocks(part, pool.tables.blocks, block_bytes) if prefills else 0,
     )
+    halves.keep_head(stage.lm_head)
+    return stage
 
 
 def _cached_blocks(part: Welcome, blocks: int, block_bytes: int) -> int:
     """Of the pool, for the prefix cache."""
     return blocks if part.prefix_bytes is None else min(blocks, part.prefix_bytes // block_bytes)
-
-
-def _text_half(loaded: Loaded) -> TextHalf:
-    if loaded.family != "mllama":
-        return DecoderText(loaded.text)
-    vision: Any = loaded.config.vision_config
-    patches = (vision.image_size // vision.patch_size) ** 2
-    return MllamaText(loaded.text, tiles=vision.max_num_tiles, tile_rows=patches + 1)
 
 
 def _free_share(device: torch.device) -> int:

@@ -42,7 +42,7 @@ class EncodeStage:
 
     def __init__(self, half: VisionHalf, step_image_tokens: int) -> None:
         self._half = half
-        self._pace = ImagePace(step_image_tokens, BATCH_S)
+        self.pace = ImagePace(step_image_tokens, BATCH_S)
         self._waiting: deque[EncodeTask] = deque()
         self.image_tokens = 0  # encoded since the start
 
@@ -64,13 +64,13 @@ class EncodeStage:
             return []
         begun, tokens = time.perf_counter(), sum(task.image_tokens for task in batch)
         made = self._encode(batch)
-        self._pace.took(tokens, time.perf_counter() - begun)
+        self.pace.took(tokens, time.perf_counter() - begun)
         self.image_tokens += tokens
         return made
 
     def _next_batch(self) -> list[EncodeTask]:
         batch: list[EncodeTask] = []
-        left = self._pace.budget()
+        left = self.pace.budget()
         while self._waiting and (not batch or self._waiting[0].image_tokens <= left):
             batch.append(self._waiting.popleft())
             left -= batch[-1].image_tokens

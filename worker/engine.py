@@ -2,15 +2,17 @@
 
 Work comes in as calls through a queue, results go out through `loop.call_soon_threadsafe`, both
 in order. Between calls the thread runs steps as long as a stage has something to do: a text step,
-then an encode batch, so that in a worker with all stages neither starves the other.
+then an encode batch, so that in a worker with all stages neither starves the other. A worker that
+changes its stages stops the engine and starts it with others, on another thread.
 """
 
 from __future__ import annotations
 
+import gc
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from queue import Empty, SimpleQueue
 from threading import Thread
 
@@ -94,6 +96,9 @@ class Pulse:
     tokens: int = 0
     image_tokens: int = 0
     busy_s: float = 0.0
+    image_token_s: float = 0.0
+    prompt_token_s: float = 0.0
+    decode_s: float = 0.0
 
 
 Result = Stepped | Broken | Encoding
@@ -110,17 +115,29 @@ class Engine:
     _thread: Thread | None = None
     _tokens: int = 0
     _busy_s: float = 0.0
+    _nice: int = 0  # of the thread, or of the last one
+    _before: Pulse = field(default_factory=Pulse)  # of the stages that it had
 
     def start(self, nice: int = 0) -> None:
         """`nice`: how much its thread, and those that torch starts from it, yield to others."""
-        self._thread = Thread(target=self._serve, args=(nice,), name="engine", daemon=True)
+        self._thread = Thread(
+            target=self._serve, args=(nice, self._nice), name="engine", daemon=True
+        )
+        self._nice = nice
         self._thread.start()
 
-    def stop(self, timeout_s: float) -> None:
-        """End after the step under way; a step that hangs is left behind."""
+    def stop(self, timeout_s: float) -> bool:
+        """End after the step under way and let go of the stages, with their memory; False where a
+        step hangs, which is left behind."""
         self._calls.put(None)
         if self._thread is not None:
             self._thread.join(timeout_s)
+            if self._thread.is_alive():
+                return False
+        self._before = self.pulse
+        self.stages = replace(self.stages, vision=None, encode=None, text=None, kv_blocks=0)
+        gc.collect()  # a KV pool and its prefix cache know each other
+        return True
 
     def call(self, function: Call) -> None:
         """Run `function` on the engine's thread, after all calls before it."""
@@ -128,8 +145,8 @@ class Engine:
 
     # On the engine's thread.
 
-    def _serve(self, nice: int) -> None:
-        yield_to_others(nice)
+    def _serve(self, nice: int, before: int) -> None:
+        yield_to_others(nice, before)
         with torch.inference_mode():
             busy, going = False, True
             while going:
@@ -224,17 +241,21 @@ class Engine:
     def _feel_pulse(self) -> None:
         stage, encode = self.stages.text, self.stages.encode
         stats = stage.stats() if stage is not None else None
+        before = self._before
         self.pulse = Pulse(
             kv_blocks_used=stats.blocks_used if stats else 0,
             kv_blocks_cached=stats.blocks_cached if stats else 0,
-            prefix_tokens=stats.prefix_tokens if stats else 0,
-            prefix_hit_tokens=stats.prefix_hit_tokens if stats else 0,
+            prefix_tokens=before.prefix_tokens + (stats.prefix_tokens if stats else 0),
+            prefix_hit_tokens=before.prefix_hit_tokens + (stats.prefix_hit_tokens if stats else 0),
             cross_bytes=stats.cross_bytes if stats else 0,
             running=stats.decoding + stats.prefilling if stats else 0,
             waiting=(stats.waiting if stats else 0) + (len(encode) if encode else 0),
             tokens=self._tokens,
-            image_tokens=encode.image_tokens if encode is not None else 0,
+            image_tokens=before.image_tokens + (encode.image_tokens if encode is not None else 0),
             busy_s=self._busy_s,
+            image_token_s=encode.pace.token_s if encode is not None else 0.0,
+            prompt_token_s=stage.pace.token_s if stage is not None else 0.0,
+            decode_s=stage.pace.decode_s if stage is not None else 0.0,
         )
 
     # Verbs for `call`, on the engine's thread.

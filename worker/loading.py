@@ -48,7 +48,7 @@ class Loaded:
     dtype: torch.dtype
     vision: VisionHalf | None
     text: nn.Module | None  # Qwen2Model, LlamaModel, MllamaTextModel …
-    lm_head: nn.Linear | None
+    lm_head: nn.Module | None  # a Linear
 
 
 def load(

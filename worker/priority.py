@@ -11,9 +11,11 @@ from threading import get_native_id
 log = logging.getLogger(__name__)
 
 
-def yield_to_others(nice: int) -> None:
-    """For this thread and those that it starts from now on: on Linux, niceness is a thread's."""
-    if not nice:
+def yield_to_others(nice: int, before: int = 0) -> None:
+    """For this thread and those that it starts from now on: on Linux, niceness is a thread's.
+    `before`: of the thread whose place this one takes. A thread can only become nicer, its session
+    may become less so."""
+    if nice == before == 0:
         return
     if sys.platform != "linux":
         log.warning("expected Linux for a niceness of %d, got %s: ignored", nice, sys.platform)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,12 +17,19 @@ class TextWork:
 
     @property
     def rows(self) -> int:
-        return self.decodes + sum(tokens for _, tokens in self.chunks)
+        return self.rows_and_pairs()[0]
 
     @property
     def pairs(self) -> int:
         """Of a prefill token with a token that it sees."""
-        return sum(tokens * start + tokens * (tokens + 1) // 2 for start, tokens in self.chunks)
+        return self.rows_and_pairs()[1]
+
+    def rows_and_pairs(self) -> tuple[int, int]:
+        rows, pairs = self.decodes, 0
+        for start, tokens in self.chunks:
+            rows += tokens
+            pairs += tokens * start + tokens * (tokens + 1) // 2
+        return rows, pairs
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +45,15 @@ class TextCost:
     overlap: float = 1.0  # p, at least 1
 
     def seconds(self, work: TextWork) -> float:
-        if not work.rows:
+        rows, pairs = work.rows_and_pairs()
+        if not rows:
             return 0.0
-        power = self.overlap
-        products = (self.weights_s**power + (self.row_s * work.rows) ** power) ** (1 / power)
-        attention = self.pair_s * work.pairs + self.context_s * work.decode_context
+        power, rows_s = self.overlap, self.row_s * rows
+        if power == 2.0:  # the usual one, without three powers
+            products = math.hypot(self.weights_s, rows_s)
+        else:
+            products = float((self.weights_s**power + rows_s**power) ** (1 / power))
+        attention = self.pair_s * pairs + self.context_s * work.decode_context
         return self.fixed_s + products + attention
 
     def prefill_s(self, tokens: int, chunk: int, computed: int = 0) -> float:

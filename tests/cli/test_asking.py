@@ -76,6 +76,7 @@ REPORT = {
     "queues": {"text": 2, "images": 7},
     "image_cache": {"asked": 8, "found": 3},
     "rates": {"requests_per_s": 1.5, "tokens_per_s": 99.0, "image_tokens_per_s": 1234.4},
+    "attainment": [],
     "journal": {"state": "writing", "folder": "/state/journal", "kept": 5, "error": ""},
 }
 
@@ -123,10 +124,12 @@ def test_options_reach_the_controller(tmp_path: Path) -> None:
     line += " --top-p 0.9 --min-p 0.1 --repetition-penalty 1.1 --presence-penalty 0.2"
     line += " --frequency-penalty 0.3 --seed 7 --stop a --stop b --stop-token-id 4"
     line += " --ignore-eos --logprobs 2 --timeout 1m"
+    line += " --slo interactive --ttft-ms 700 --tpot-ms 30"
     with scripted(greeting_then(hello_world)) as controller:
         assert run([*line.split(), "--controller", controller.endpoint]) == 0
         (submit,) = [word for word in controller.heard if isinstance(word, say.Submit)]
     assert submit.timeout_s == 60
+    assert (submit.slo, submit.ttft_ms, submit.tpot_ms) == ("interactive", 700, 30)
     assert submit.turns == (say.Turn("user", (say.ImagePart(0), say.TextPart("Hi"))),)
     assert submit.sampling == say.Sampling(
         max_tokens=9,
@@ -197,6 +200,22 @@ def test_status_says_that_the_journal_fails(capsys: pytest.CaptureFixture[str]) 
         assert run(["status", "--controller", controller.endpoint]) == 0
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert "journal failing: disk is full" in lines
+
+
+def test_attainment_has_a_table_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    def counts(sent: int, met: int) -> dict[str, object]:
+        return {"sent": sent, "met": met, "attainment": met / sent}
+
+    row = {"slo": "interactive", "modality": "image", "window_s": 300.0, **counts(123456, 123450)}
+    stages = {"encode": counts(10, 9), "prefill": counts(9, 9)}
+    with scripted(reporting({**REPORT, "attainment": [{**row, "stages": stages}]})) as controller:
+        assert run(["status", "--controller", controller.endpoint]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[-2].split() == [
+        *("class", "requests", "within", "sent", "in", "time", "encode", "prefill", "decode")
+    ]
+    assert " ".join(shown[-1].split()) == ("interactive image 300 s 123456 99.9% 90.0% 100.0% -")
+    assert max(map(len, shown[-2:])) <= 80
 
 
 def test_status_without_workers_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:

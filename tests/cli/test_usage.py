@@ -12,7 +12,8 @@ import pytest
 from modserve.cli.main import run
 
 COMMANDS = (
-    *("start-controller", "add-worker", "remove-worker", "status"),
+    *("start-controller", "check-config", "add-worker", "remove-worker", "status"),
+    *("set-stage", "drain"),
     *("generate", "bench", "stop", "demo", "scale", "events"),
 )
 
@@ -49,6 +50,7 @@ def test_without_a_command_all_are_listed(capsys: pytest.CaptureFixture[str]) ->
         ("generate Hi --max-tokens 0", "expected max_tokens to be a whole number from 1 up, got 0"),
         ("generate Hi --temperature nan", "expected temperature to be a number from 0 up, got nan"),
         ("generate Hi --max-tokens many", "Invalid value for '--max-tokens'"),
+        ("generate Hi --tpot-ms 0", "expected tpot_ms to be a number of ms above 0, got 0"),
         ("generate Hi --timeout soon", "expected a time like 60s or 5m, got soon"),
         ("add-worker", "Missing option '--stage'"),
         ("add-worker --stage see", "expected a stage of encode, prefill, decode, text, all"),
@@ -69,6 +71,11 @@ def test_without_a_command_all_are_listed(capsys: pytest.CaptureFixture[str]) ->
         ("events --since yesterday", "expected a time like 60s or 5m, got yesterday"),
         ("start-controller --model tiny --gpus all", "expected GPU numbers like 0,1, got all"),
         ("start-controller --model tiny --ray-resources text=2", "with its need like text=4cpu"),
+        ("set-stage --stage text", "Missing argument 'NAME'"),
+        ("set-stage a", "Missing option '--stage'"),
+        ("set-stage a --stage text,see", "expected a stage of encode, prefill, decode, text, all"),
+        ("drain", "Missing argument 'NAME'"),
+        ("drain a --timeout soon", "expected a time like 60s or 5m, got soon"),
         ("remove-worker a --timeout 0", "expected a time like 60s or 5m, got 0"),
         ("start-controller --bind here", "expected an address like tcp://127.0.0.1:7700, got here"),
     ],

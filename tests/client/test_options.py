@@ -42,6 +42,12 @@ from modserve.transport.messages import Sampling
         ("logprobs", -1),
         ("timeout_s", 0),
         ("timeout_s", float("nan")),
+        ("slo", ""),
+        ("slo", 1),
+        ("ttft_ms", 0),
+        ("ttft_ms", "soon"),
+        ("tpot_ms", -1),
+        ("tpot_ms", float("nan")),
         ("request_id", ""),
         ("token_ids", []),
         ("token_ids", ["a"]),
@@ -76,6 +82,15 @@ def test_it_is_either_a_prompt_or_token_ids(prompt: str | None, got: str) -> Non
 def test_token_ids_may_have_images() -> None:
     submit, frames = submission(None, [b"pixels"], {"token_ids": [1, 2]})
     assert (submit.token_ids, submit.turns, frames) == ((1, 2), (), [b"pixels"])
+
+
+def test_a_promise_travels_with_the_request() -> None:
+    asked: Options = {"slo": "interactive", "ttft_ms": 700, "tpot_ms": 30.5}
+    submit, _ = submission("Hi", (), asked)
+    assert (submit.slo, submit.ttft_ms, submit.tpot_ms) == ("interactive", 700, 30.5)
+    unasked: Options = {"slo": None, "ttft_ms": None}
+    submit, _ = submission("Hi", (), unasked)
+    assert (submit.slo, submit.ttft_ms, submit.tpot_ms) == ("standard", None, None)
 
 
 def test_the_defaults_are_greedy_and_need_no_seed() -> None:

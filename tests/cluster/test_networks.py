@@ -76,7 +76,16 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("disturb", FAULTS.values(), ids=FAULTS)
+WIDE = {"two seconds late", "cut the other way"}
+
+
+@pytest.mark.parametrize(
+    "disturb",
+    [
+        pytest.param(fault, id=name, marks=pytest.mark.wide if name in WIDE else ())
+        for name, fault in FAULTS.items()
+    ],
+)
 def test_requests_end_with_the_same_tokens(
     clusters: Clusters, reference_of: Callable[[str], Reference], disturb: Disturb
 ) -> None:

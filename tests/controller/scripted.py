@@ -150,6 +150,10 @@ class Scene:
         self._options = replace(self._options, endpoint=self.endpoint)
         self._begin()
 
+    def tell(self, **options: object) -> None:
+        """Other options for the controller that follows."""
+        self._options = replace(self._options, **options)  # type: ignore[arg-type]
+
     async def close(self) -> None:
         self._controller.close()
         await self._serving

@@ -17,6 +17,7 @@ from modserve.scheduler.commands import (
     Release,
     Stop,
     Supply,
+    SwitchStages,
 )
 from modserve.scheduler.core import Core
 from modserve.scheduler.invariants import check
@@ -71,6 +72,7 @@ class Cluster:
     def __init__(self, core: Core, dice: Random) -> None:
         self.core, self.dice, self.now = core, dice, 0.0
         self.workers: dict[str, Worker] = {}
+        self.switching: dict[str, on.Joined] = {}  # how each will come back
         self.ended: dict[str, list[End]] = {}
         self.stale: list[on.Event] = []
         self._starts = 0
@@ -91,6 +93,10 @@ class Cluster:
         worker = self.workers.pop(name)
         self.stale += self.choices(name, worker)
         self.feed(on.Lost(name))
+
+    def come_back(self, name: str) -> None:
+        """A worker that was drained for it serves its other stages."""
+        self.join(self.switching.pop(name))
 
     def succeed(self, core: Core) -> None:
         """The core dies with its process; another takes its place. Workers come back, or not, with
@@ -235,6 +241,13 @@ class Cluster:
                 worker = self.workers.pop(replica)
                 assert not (worker.runs or worker.stored or worker.encoding), "stopped at work"
                 self.feed(on.Lost(replica))
+            case SwitchStages(replica, stages):
+                worker = self.workers.pop(replica)
+                assert not (worker.runs or worker.stored or worker.encoding), "switched at work"
+                assert stages != worker.joined.stages
+                self.switching[replica] = replace(
+                    worker.joined, stages=stages, holds=(), stores=(), arrivals=()
+                )
             case End(ended, _):
                 self.ended.setdefault(ended.id, []).append(command)
             case Drop():

@@ -136,3 +136,24 @@ def test_a_step_keeps_its_budget_and_never_passes_what_is_ready(
         taken = batch.get(request.request_id, 0)
         assert request.computed + taken <= request.ready
         assert not request.decoding or taken == 1
+
+
+def test_what_was_promised_sooner_goes_first_for_as_long_as_the_promise_is_longer() -> None:
+    batch = Runnable("batch", rank(0.0, 100, ttft_s=60.0), 0, ready=100, decoding=False)
+    for at_s, expected in ((59.0, "urgent"), (60.0, "batch")):
+        urgent = Runnable("urgent", rank(at_s, 100, ttft_s=0.5), 0, ready=100, decoding=False)
+        assert next_batch([batch, urgent], 10) == [(expected, 10)]
+
+
+@given(
+    st.lists(
+        st.tuples(st.floats(0, 60), st.integers(1, 5000), st.floats(0, 60)), min_size=2, max_size=30
+    )
+)
+def test_nobody_is_put_off_by_those_who_come_after_its_promise_and_its_length(
+    prompts: list[tuple[float, int, float]],
+) -> None:
+    ranks = [rank(at_s, tokens, ttft_s) for at_s, tokens, ttft_s in prompts]
+    for (at_s, tokens, ttft_s), own in zip(prompts, ranks, strict=True):
+        overtaking = [other[0] for other, its in zip(prompts, ranks, strict=True) if its < own]
+        assert all(later <= at_s + ttft_s + tokens / AGING + 1e-6 for later in overtaking)

@@ -55,7 +55,7 @@ def request(dice: Random, number: int) -> Request:
     )
 
 
-def live(seed: int, *, least: bool, faults: bool) -> None:
+def live(seed: int, *, least: bool, faults: bool, switches: bool) -> None:
     """One random life of a cluster, then peace, after which every request must have ended."""
     dice = Random(seed)
     bind = dice.choice(["arrival", "first", "all"])
@@ -66,7 +66,8 @@ def live(seed: int, *, least: bool, faults: bool) -> None:
     sent = 0
     for _ in range(dice.randint(20, 120)):
         roll = dice.random()
-        missing = [name for name in roles if name not in cluster.workers]
+        there = cluster.workers.keys() | cluster.switching.keys()
+        missing = [name for name in roles if name not in there]
         if sent < requests and roll < 0.2:
             cluster.feed(on.Arrived(request(dice, sent)))
             sent += 1
@@ -86,6 +87,11 @@ def live(seed: int, *, least: bool, faults: bool) -> None:
             cluster.feed(cluster.stale.pop(dice.randrange(len(cluster.stale))))
         elif faults and roll < 0.51:
             cluster.succeed(Core(core.terms, bind, runs=10**6 * (1 + sent)))
+        elif switches and roll < 0.54 and there:
+            stages = ROLES[dice.choice(sorted(ROLES))]
+            cluster.feed(on.SwitchAsked(dice.choice(sorted(there)), stages))
+        elif roll < 0.6 and cluster.switching:
+            disturb_or_end_a_switch(cluster, faults=faults)
         else:
             cluster.step()
         cluster.settle()
@@ -106,23 +112,54 @@ def live(seed: int, *, least: bool, faults: bool) -> None:
         assert books.store_bytes.booked == replica.cached_bytes
 
 
+def disturb_or_end_a_switch(cluster: Cluster, *, faults: bool) -> None:
+    """A worker that is in no books serves again, or dies; whatever is asked of it is ignored."""
+    name = cluster.dice.choice(sorted(cluster.switching))
+    if not faults or cluster.dice.random() < 0.7:
+        cluster.come_back(name)
+        return
+    ignored: list[on.Event] = [on.DrainAsked(name), on.Heard(name), on.Lost(name)]
+    cluster.feed(cluster.dice.choice(ignored))
+    if cluster.dice.random() < 0.3:
+        del cluster.switching[name]
+
+
+def wanting_its_role(cluster: Cluster, roles: dict[str, str]) -> list[str]:
+    return [
+        name
+        for name, worker in cluster.workers.items()
+        if worker.joined.stages != ROLES[roles[name]]
+    ]
+
+
 def make_peace(cluster: Cluster, roles: dict[str, str], epoch: int, *, least: bool) -> None:
-    """Every worker is there and works until nobody has anything left to say."""
+    """Every worker is there, in its role, and works until nobody has anything left to say."""
     for _ in range(50):
-        for name in [one for one in roles if one not in cluster.workers]:
+        for name in sorted(cluster.switching):
+            cluster.come_back(name)
+            cluster.settle()
+        for name in wanting_its_role(cluster, roles):
+            cluster.feed(on.SwitchAsked(name, ROLES[roles[name]]))
+            cluster.settle()
+        absent = [one for one in roles if one not in {*cluster.workers, *cluster.switching}]
+        for name in absent:
             epoch += 1
             cluster.join(joined(cluster.dice, name, roles[name], epoch, least=least))
             cluster.settle()
         while cluster.step():
             cluster.settle()
         cluster.feed(on.Ticked())
-        if not cluster.core.requests and len(cluster.workers) == len(roles):
+        there = len(cluster.workers) == len(roles) and not wanting_its_role(cluster, roles)
+        if there and not cluster.core.requests:
             return
     raise AssertionError(f"stuck with {cluster.core.requests}")
 
 
 @pytest.mark.parametrize("least", [True, False], ids=["least memory", "some memory"])
 @pytest.mark.parametrize("faults", [False, True], ids=["peace", "faults"])
-def test_every_request_ends_once_and_nothing_is_left(least: bool, faults: bool) -> None:
+@pytest.mark.parametrize("switches", [False, True], ids=["roles stay", "switches"])
+def test_every_request_ends_once_and_nothing_is_left(
+    least: bool, faults: bool, switches: bool
+) -> None:
     for seed in range(1_000):
-        live(seed, least=least, faults=faults)
+        live(seed, least=least, faults=faults, switches=switches)

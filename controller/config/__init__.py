@@ -1,0 +1,1 @@
+"""modserve.toml: what a controller is told in a file."""

@@ -1,0 +1,34 @@
+"""What a controller is started with, as a configuration says it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..options import ControllerOptions, Parts
+from .config import Config
+
+
+def options_of(config: Config, model: Path, *, json: bool = False) -> ControllerOptions:
+    """`model`: the folder of the checkpoint that `config` names."""
+    table = config.controller
+    return ControllerOptions(
+        model=model,
+        endpoint=table.bind,
+        insecure=table.insecure,
+        keys=None if table.keys is None else Path(table.keys),
+        json=json,
+        bind=config.policies.bind,
+        journal=table.journal,
+        strict_journal=table.strict_journal,
+        slo=config.slo,
+        stages=config.stages,
+        scaling=config.scaling,
+        parts=Parts(
+            prefix_bytes=_bytes(table.prefix_cache_mb),
+            image_cache_bytes=_bytes(table.image_cache_mb),
+        ),
+    )
+
+
+def _bytes(megabytes: int | None) -> int | None:
+    return None if megabytes is None else megabytes * 2**20

@@ -1,0 +1,1 @@
+"""What requests are promised, and how often it was kept."""
