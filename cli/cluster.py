@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Self
 
 from ..client import Client, ModserveError
+from ..transport.launching import GRACE_S, Joined, Launch
 from ..transport.state import StateFolder
-from .launching import GRACE_S, Joined, Launch
 
 START_S = 60.0  # for the controller to listen
 LOAD_S = 240.0  # for a worker to join

@@ -19,6 +19,7 @@ from ..controller.config.config import Config, read
 from ..controller.config.serving import options_of
 from ..controller.config.tables import ControllerTable
 from ..transport.channels import is_loopback
+from .launchers import DataHost, Gpus, Launcher, RayAddress, RayResources, launching
 from .options import DEFAULT_ENDPOINT, Controller, Keys, address, seconds
 from .printing import complain
 
@@ -115,6 +116,11 @@ def start_controller(
             "all of its store that is free by default, 0 for none.",
         ),
     ] = None,
+    launcher: Launcher = None,
+    gpus: Gpus = "",
+    data_host: DataHost = "",
+    ray_address: RayAddress = "auto",
+    ray_resources: RayResources = "",
     json: Annotated[
         bool, typer.Option("--json", help="Print the ready line as a JSON object.")
     ] = False,
@@ -139,7 +145,11 @@ def start_controller(
     one = _overruled(told.controller, given)
     if one.strict_journal and not one.journal:
         raise typer.BadParameter("expected --strict-journal or --no-journal, got both")
-    serve(options_of(replace(told, controller=one), model_folder(one.model), json=json))
+    options = options_of(replace(told, controller=one), model_folder(one.model), json=json)
+    starting = launching(
+        launcher or told.scaling.launcher, gpus, data_host, ray_address, ray_resources
+    )
+    serve(replace(options, launching=starting))
 
 
 def _overruled(table: ControllerTable, given: dict[str, Any]) -> ControllerTable:

@@ -18,8 +18,8 @@ from rich.progress import Progress as Bar
 from ..client import Client, Denied
 from ..scheduler.stage import Stage, role_of, stages_of
 from ..transport.channels import is_loopback
+from ..transport.launching import COMMAND, EMULATED, Joined, Launch, Progress
 from ..transport.state import StateFolder
-from .launching import COMMAND, EMULATED, Joined, Launch, Progress
 from .options import DEFAULT_ENDPOINT, Controller, Json, Keys, seconds
 from .printing import console, print_json
 from .termination import interrupted_by_sigterm

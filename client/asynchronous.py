@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
@@ -103,6 +104,32 @@ class AsyncClient:
         if not isinstance(report, say.Report):
             raise Misunderstood(f"expected a Report, got {type(report).__name__}")
         return msgspec.json.decode(report.body, type=dict[str, Any])
+
+    async def events(self, *, after: int = 0, since: float = 0.0) -> list[say.Event]:
+        """What happened to the workers, and what was decided about them, the oldest first.
+
+        Only events behind number `after`, and none before `since` (seconds of Unix time).
+        """
+        found: list[say.Event] = []
+        while True:
+            question = partial(say.AskEvents, after=after, since=since)
+            word = await self._connected().ask(question, self._timeout_s, "events")
+            if not isinstance(word, say.Events):
+                raise Misunderstood(f"expected Events, got {type(word).__name__}")
+            found += word.events
+            if not word.events or word.events[-1].number >= word.newest:
+                return found
+            after = word.events[-1].number
+
+    async def scale(self, workers: Mapping[str, int]) -> say.Scaled:
+        """Have so many workers of each of these roles. Returns at once with what will be done."""
+        token, wanted = self._token(), dict(workers)
+        word = await self._connected().ask(
+            lambda ask: say.Scale(ask, token, wanted), self._timeout_s, "a plan"
+        )
+        if not isinstance(word, say.Scaled):
+            raise Misunderstood(f"expected Scaled, got {type(word).__name__}")
+        return word
 
     async def remove_worker(self, name: str, *, now: bool = False, timeout_s: float = 60.0) -> None:
         """Drain a worker, or stop it at once, and wait until it is gone."""

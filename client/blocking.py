@@ -10,11 +10,11 @@ import asyncio
 import os
 import threading
 import weakref
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
-from ..transport.messages import Greeting
+from ..transport.messages import Event, Greeting, Scaled
 from .answers import Answer, Chunk, Switched
 from .asynchronous import AsyncClient, AsyncStream
 from .errors import ClientClosed
@@ -111,6 +111,12 @@ class Client:
 
     def status(self) -> dict[str, Any]:
         return self._thread.run(self._client.status())
+
+    def events(self, *, after: int = 0, since: float = 0.0) -> list[Event]:
+        return self._thread.run(self._client.events(after=after, since=since))
+
+    def scale(self, workers: Mapping[str, int]) -> Scaled:
+        return self._thread.run(self._client.scale(workers))
 
     def remove_worker(self, name: str, *, now: bool = False, timeout_s: float = 60.0) -> None:
         self._thread.run(self._client.remove_worker(name, now=now, timeout_s=timeout_s))

@@ -66,6 +66,8 @@ class Connection:
             say.Ended: self._on_ended,
             say.Refused: self._on_refused,
             say.Report: self._on_answer,
+            say.Events: self._on_answer,
+            say.Scaled: self._on_answer,
             say.Granted: self._on_answer,
             say.Switched: self._on_answer,
             say.Denied: self._on_answer,
@@ -226,7 +228,10 @@ class Connection:
         if reception is not None:
             reception.refuse(code, reason)
 
-    def _on_answer(self, word: say.Report | say.Granted | say.Switched | say.Denied) -> None:
+    def _on_answer(
+        self,
+        word: say.Report | say.Events | say.Scaled | say.Granted | say.Switched | say.Denied,
+    ) -> None:
         if isinstance(word, say.Denied):
             self._on_denied(word)
         elif (answer := self._answers.get(word.ask)) is not None and not answer.done():

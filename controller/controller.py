@@ -6,6 +6,7 @@ import asyncio
 import logging
 import secrets
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 
 import zmq
@@ -27,9 +28,14 @@ from .floor import Floor
 from .front import Front
 from .hands import Hands
 from .journal import Journal
+from .launching.choice import make
+from .launching.invitation import Invitation, keys_of_workers
+from .launching.launcher import Launcher
+from .launching.launches import Launches
 from .office import Office
 from .options import ControllerOptions
 from .returning import Returning
+from .staffing import Staffing
 from .switching import Switching
 
 log = logging.getLogger(__name__)
@@ -44,12 +50,15 @@ FRAME_MARGIN = 2**20  # a message may be a little larger than an image file
 class Controller:
     """Bound when it is made; `run` serves until `close` was called and all workers have left."""
 
-    def __init__(self, options: ControllerOptions) -> None:
+    def __init__(
+        self, options: ControllerOptions, launcher: Callable[[], Launcher] | None = None
+    ) -> None:
         """Reads the model folder (BadCheckpoint) and the keys (BadKeys), and binds (BadAddress);
-        needs a running loop."""
+        needs a running loop. `launcher` makes one in place of that of the options."""
         print_of_model = fingerprint(options.model, "any", options.parts.block_size)
         self._drafting = Drafting(options.model, print_of_model, options.limits, options.slo)
         biggest = max(options.limits.max_image_bytes, options.limits.max_prompt_bytes * 4)
+        self._worker_keys = keys_of_workers(options.keys, options.launching.launcher)
         self._gate = Gate(options.keys) if options.keys is not None else None
         self._router = Router(
             options.endpoint,
@@ -80,8 +89,23 @@ class Controller:
         switching = Switching(self._office, takes_images=takes_images)
         self._floor = Floor(self._office, self._reckon, self._returning, switching)
         self._hands = Hands(self._office, self._floor, switching)
+        self._staffing = Staffing(self._office, self._floor, self._returning.reserved)
+        self._launches = Launches(
+            launcher()
+            if launcher
+            else make(options.launching, self._invite, self._office.crew.gpus),
+            options.launching,
+            self._staffing.hear,
+        )
+        self._staffing.launches = self._launches
         self._front = Front(
-            self._office, self._floor, self._drafting, self._returning, switching, self.close
+            self._office,
+            self._floor,
+            self._drafting,
+            self._returning,
+            switching,
+            self._staffing,
+            self.close,
         )
         self._events: deque[on.Event] = deque()
         self._pumping = False
@@ -93,6 +117,11 @@ class Controller:
         self._office.core.reckon(
             terms_for(self._drafting.facts, self._office.options, dtype_bytes=dtype_bytes)
         )
+
+    def _invite(self) -> Invitation:
+        """For a worker that is launched."""
+        data_host = self._office.options.launching.data_host or "127.0.0.1"
+        return Invitation(self.endpoint, self._office.token, self._worker_keys, data_host)
 
     @property
     def endpoint(self) -> str:
@@ -135,6 +164,7 @@ class Controller:
                 self._excuse()
             self._pump(on.Ticked())
             self._returning.tick()
+            self._launches.tick({member.name for member in self._office.crew})
             self._office.journal.tick()
             if self._gate is not None:
                 self._gate.refresh()
@@ -184,7 +214,9 @@ class Controller:
         office = self._office
         await office.until(lambda: not (self._drain and (office.tickets or office.preparing)))
         if not office.keeping:
+            self._launches.cease()
             await self._dissolve()
+            await self._launches.close()
         office.journal.close()
         self._front.close()
         self._router.close()

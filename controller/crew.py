@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -75,6 +76,12 @@ class Crew:
         if self._by_name.get(member.name) is member:
             del self._by_name[member.name]
             self._sharing.get(member.hello.host, {}).pop(member.name, None)
+
+    def gpus(self) -> set[int]:
+        """Those of the controller's own host that workers have."""
+        host = socket.gethostname()
+        devices = [member.hello.device for member in self if member.hello.host == host]
+        return {int(one.removeprefix("cuda:")) for one in devices if one.startswith("cuda:")}
 
     def free_name(self, stages: frozenset[Stage], reserved: Set[str]) -> str:
         """`encode-0`, `encode-1` …: the lowest number that is free."""

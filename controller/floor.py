@@ -79,7 +79,8 @@ class Floor:
             self.share_threads(word.host)
             self.tell(known, self._welcome(known))
             return
-        name = word.name or crew.free_name(stages, self._returning.reserved())
+        reserved = self._returning.reserved() | self._office.promised
+        name = word.name or crew.free_name(stages, reserved)
         old = crew.named(name)
         if old is not None:
             self.gone(old, "it said hello again")
@@ -166,7 +167,13 @@ class Floor:
         member.ready = word
         if member.switch is None:
             member.standing = Standing.SERVING
-        log.info("%s joined: pid %d on %s", member.name, member.hello.pid, member.hello.device)
+        self._office.chronicle.note(
+            "joined",
+            f"{member.name} joined: pid {member.hello.pid} on {member.hello.device}",
+            worker=member.name,
+            pid=member.hello.pid,
+            host=member.hello.host,
+        )
         self._office.journal.seat(member.name, member.hello.epoch)
         if word.stored and Stage.DECODE not in member.stages:  # others may hold what needs these
             self._returning.when_complete(partial(self._join, member, word))
@@ -240,15 +247,19 @@ class Floor:
         if member.ready is None:
             self.tell(member, say.Stop())
             return
+        if member.standing is not Standing.LEAVING:
+            self._office.chronicle.note(
+                "draining", f"{member.name} drains: it gets no new work", worker=member.name
+            )
         member.standing = Standing.LEAVING
         self._office.pump(on.DrainAsked(member.name))
 
     def _bye(self, member: Member, word: say.Bye) -> None:
-        self.gone(member, "it left")
+        self.gone(member, "it left", kind="left")
 
-    def gone(self, member: Member, reason: str) -> None:
+    def gone(self, member: Member, reason: str, kind: str = "lost") -> None:
         """Forget a worker; what it had to do is given to others."""
-        log.info("%s is gone: %s", member.name, reason)
+        self._office.chronicle.note(kind, f"{member.name} is gone: {reason}", worker=member.name)
         self.dismiss(member, reason)
         self._office.pump(on.Lost(member.name, reason))
 

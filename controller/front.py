@@ -15,6 +15,7 @@ import msgspec
 from ..scheduler import events as on
 from ..transport import codec
 from ..transport import messages as say
+from ..transport.complaints import complaint_about_scale
 from ..transport.patience import Patience, TooSlow
 from .clients import Session
 from .crew import Member
@@ -23,6 +24,7 @@ from .floor import Floor
 from .office import Office
 from .refusal import Refused
 from .returning import Returning
+from .staffing import Staffing
 from .status import snapshot
 from .store import Kept
 from .switching import Switching
@@ -43,17 +45,21 @@ class Front:
         drafting: Drafting,
         returning: Returning,
         switching: Switching,
+        staffing: Staffing,
         close: Callable[[bool, bool], None],
     ) -> None:
         self._office, self._floor, self._drafting = office, floor, drafting
-        self._returning, self._switching, self._close = returning, switching, close
+        self._returning, self._switching, self._staffing = returning, switching, staffing
+        self._close = close
         self._threads = Patience(2, PREPARE_S, "prepare")
         self._asked: list[tuple[bytes, int]] = []  # who waits for the end of a shutdown
         self._on: dict[type, Callable[[bytes, Any], None]] = {
             say.Greet: self._greet,
             say.Cancel: self._cancel,
             say.AskStatus: self._status,
+            say.AskEvents: self._events,
             say.Remove: self._remove,
+            say.Scale: self._scale,
             say.SetStages: self._set_stages,
             say.Shutdown: self._shutdown,
             say.Pong: lambda identity, word: None,
@@ -267,7 +273,27 @@ class Front:
     def _status(self, identity: bytes, word: say.AskStatus) -> None:
         self._answer(identity, say.Report(word.ask, snapshot(self._office)))
 
-    def _trusted(self, identity: bytes, word: say.Remove | say.SetStages | say.Shutdown) -> bool:
+    def _events(self, identity: bytes, word: say.AskEvents) -> None:
+        chronicle = self._office.chronicle
+        told = chronicle.told(word.after, word.since)
+        self._answer(identity, say.Events(word.ask, told, chronicle.newest))
+
+    def _scale(self, identity: bytes, word: say.Scale) -> None:
+        if not self._trusted(identity, word):
+            return
+        after = self._office.chronicle.newest
+        reason = complaint_about_scale(word.workers)
+        if reason is None and self._office.closing:
+            reason = "the controller is shutting down"
+        if reason is not None:
+            self._answer(identity, say.Denied(word.ask, reason))
+            return
+        steps = self._staffing.scale(word.workers)
+        self._answer(identity, say.Scaled(word.ask, steps, after))
+
+    def _trusted(
+        self, identity: bytes, word: say.Remove | say.SetStages | say.Scale | say.Shutdown
+    ) -> bool:
         if hmac.compare_digest(word.token.encode(), self._office.token.encode()):
             return True
         reason = "expected this controller's token, got another (see its state folder)"

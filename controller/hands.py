@@ -122,7 +122,9 @@ class Hands:
                 del self._office.handles[key]
         for member in self._office.crew:
             if member.name == command.replica and member.hello.epoch == command.epoch:
-                log.warning("lost %s: %s", command.replica, command.reason)
+                self._office.chronicle.note(
+                    "lost", f"{member.name} is lost: {command.reason}", worker=member.name
+                )
                 self._floor.dismiss(member, command.reason)
                 denied = say.Denied(-1, f"lost: {command.reason}", again=True)
                 self._office.router.send(member.identity, codec.encode(denied))

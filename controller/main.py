@@ -15,6 +15,7 @@ import uvloop
 from ..transport.channels import BadAddress, is_loopback
 from ..transport.state import Description, StateFolder
 from .controller import Controller
+from .launching.choice import check
 from .logs import begin_log
 from .options import ControllerOptions
 
@@ -27,8 +28,8 @@ SWITCH_S = (
 def serve(options: ControllerOptions) -> None:
     """Blocks until SIGTERM, ctrl-C or `msctl stop`.
 
-    Prints one line to stdout when it is ready. Raises BadAddress, BadCheckpoint,
-    BadKeys or StateUnusable, each with one sentence.
+    Prints one line to stdout when it is ready. Raises BadAddress, BadCheckpoint, BadKeys,
+    BadLauncher or StateUnusable, each with one sentence.
     """
     begin_log()
     if not is_loopback(options.endpoint) and options.keys is None and not options.insecure:
@@ -36,6 +37,8 @@ def serve(options: ControllerOptions) -> None:
             f"expected a loopback address, or --keys, or --insecure to have messages neither "
             f"encrypted nor authenticated: got {options.endpoint}"
         )
+    closed = options.keys is not None or options.insecure
+    check(options.launching, options.endpoint, closed=closed)
     _allow_descriptors()
     sys.setswitchinterval(SWITCH_S)
     uvloop.run(_serve(options))

@@ -12,6 +12,7 @@ from ..scheduler.events import Event
 from ..transport.channels import Router
 from ..transport.messages import TensorHandle
 from .attaining import Attaining
+from .chronicle import Chronicle
 from .clients import Clients
 from .crew import Crew
 from .drafting import Draft
@@ -51,6 +52,8 @@ class Office:
     ended: Ended = field(default_factory=Ended)
     held_bytes: int = 0  # image files of open requests
     tally: Tally = field(default_factory=Tally)
+    chronicle: Chronicle = field(default_factory=Chronicle)
+    promised: set[str] = field(default_factory=set)  # names of workers that are being launched
     started: float = field(default_factory=time.monotonic)
     dtype: str = ""  # settled by the first worker that is ready
     closing: bool = False  # no new request is admitted,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..scheduler.slo.classes import CLASSES, SloClass
 from .config.tables import ScalingTable, StageTable
+from .launching.options import LaunchOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,3 +64,4 @@ class ControllerOptions:
     scaling: ScalingTable = field(default_factory=ScalingTable)
     limits: Limits = Limits()
     parts: Parts = Parts()
+    launching: LaunchOptions = field(default_factory=LaunchOptions)

@@ -21,7 +21,8 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("scheduler", "controller", "client", "cli", "worker/emulated")
 OF_TRANSPORT = (  # the rest of the folder moves tensors
-    *("messages", "codec", "channels", "checkpoint", "complaints", "pictures", "state"),
+    *("messages", "codec", "channels", "checkpoint", "complaints", "launching", "pictures"),
+    "state",
 )
 FORBIDDEN = ("torch", "transformers")
 IMPORT_ALL = """

@@ -1,13 +1,16 @@
-"""What is wrong with a request's parameters, in one sentence."""
+"""What is wrong with what somebody asks for, in one sentence."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
+from ..scheduler.stage import ROLES
 from .messages import Sampling
 
 MOST_STOPS, MOST_LOGPROBS = 16, 20
 MOST_TOKENS = 2**31 - 1
+MOST_WORKERS = 1024  # of a role
 
 
 def complaint(sampling: Sampling) -> str | None:
@@ -45,4 +48,16 @@ def _complaint_about_lists(sampling: Sampling) -> str | None:
         return "expected stop strings of 1 to 1000 characters, got another length"
     if any(not 0 <= token <= MOST_TOKENS for token in sampling.stop_token_ids):
         return "expected stop_token_ids of 0 and more, got a negative or huge one"
+    return None
+
+
+def complaint_about_scale(workers: Mapping[str, int]) -> str | None:
+    """None where these are roles, and numbers of workers that one can have."""
+    if not workers:
+        return f"expected a role of {', '.join(ROLES)} and a number of workers, got none"
+    for role, count in workers.items():
+        if role not in ROLES:
+            return f"expected a role of {', '.join(ROLES)}, got {role}"
+        if not 0 <= count <= MOST_WORKERS:
+            return f"expected from 0 to {MOST_WORKERS} workers of {role}, got {count}"
     return None

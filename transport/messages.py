@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-PROTOCOL = 8
+PROTOCOL = 9
 
 
 class Message(Struct, frozen=True, tag=True, forbid_unknown_fields=True):
@@ -142,11 +142,29 @@ class Shutdown(Message, frozen=True):
     keep: bool = False
 
 
+class Scale(Message, frozen=True):
+    """Have so many workers of each of these roles; needs the controller's token."""
+
+    ask: int
+    token: str
+    workers: dict[str, int]
+
+
+class AskEvents(Message, frozen=True, omit_defaults=True):
+    """What has happened since: events behind a number, and not before a time."""
+
+    ask: int
+    after: int = 0
+    since: float = 0.0  # seconds of Unix time
+
+
 class Pong(Message, frozen=True):
     """The answer to a Ping, from a client or a worker."""
 
 
-FromClient = Greet | Submit | Cancel | AskStatus | Remove | SetStages | Shutdown | Pong
+FromClient = (
+    Greet | Submit | Cancel | AskStatus | AskEvents | Remove | SetStages | Scale | Shutdown | Pong
+)
 
 
 class Greeting(Message, frozen=True):
@@ -218,6 +236,32 @@ class Report(Message, frozen=True):
     body: bytes
 
 
+class Event(Struct, frozen=True, forbid_unknown_fields=True):
+    """Something that happened to the workers, or was decided about them."""
+
+    number: int  # counted by the controller, from 1
+    time: float  # seconds of Unix time
+    kind: str  # one word for programs: docs/design.md lists them
+    sentence: str
+    fields: dict[str, str | int | float]
+
+
+class Events(Message, frozen=True):
+    """The answer to AskEvents, oldest first; ask again behind the last one until none come."""
+
+    ask: int
+    events: tuple[Event, ...]
+    newest: int  # number of the last event that there is, 0 if none
+
+
+class Scaled(Message, frozen=True):
+    """The answer to Scale, at once: what will be done, one sentence each."""
+
+    ask: int
+    steps: tuple[str, ...]
+    after: int  # number of the last event before them
+
+
 class Granted(Message, frozen=True):
     """The answer to Remove or Shutdown, once it has happened."""
 
@@ -245,7 +289,19 @@ class Ping(Message, frozen=True):
     """Are you there? The sending itself tells: a vanished peer is noticed by the socket."""
 
 
-ToClient = Greeting | Deltas | Ended | Refused | Report | Granted | Switched | Denied | Ping
+ToClient = (
+    Greeting
+    | Deltas
+    | Ended
+    | Refused
+    | Report
+    | Events
+    | Scaled
+    | Granted
+    | Switched
+    | Denied
+    | Ping
+)
 
 
 # What a worker and the controller say to each other. `run` names an attempt: see scheduler/core.

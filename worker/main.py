@@ -13,6 +13,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from contextlib import suppress
 from typing import Any
 
@@ -37,6 +38,8 @@ def main() -> int:
     try:
         options = msgspec.json.decode(sys.stdin.buffer.readline(), type=WorkerOptions)
         device = choose_device(options.device)
+        if options.leash:
+            threading.Thread(target=leave_when_alone, name="leash", daemon=True).start()
         uvloop.run(_serve(options, device))
     except (msgspec.DecodeError, Unwanted, ValueError) as error:
         log.error("%s", error)
@@ -52,6 +55,14 @@ async def _serve(options: WorkerOptions, device: torch.device) -> None:
         loop.add_signal_handler(number, agent.leave)
     gc.freeze()
     await agent.run()
+
+
+def leave_when_alone() -> None:
+    """On a thread of its own: the end of standard input is as a SIGTERM."""
+    # not sys.stdin: its lock, held by a waiting thread, breaks the interpreter's own end
+    while os.read(0, 4096):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def tell(event: str, **fields: Any) -> None:

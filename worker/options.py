@@ -19,3 +19,4 @@ class WorkerOptions(Struct, frozen=True, forbid_unknown_fields=True):
     data_host: str = "127.0.0.1"
     dtype: str = "auto"
     keys: str = ""  # file
+    leash: bool = False  # leave when standard input ends: whoever started us is gone

@@ -14,7 +14,7 @@ from modserve.cli.main import run
 COMMANDS = (
     *("start-controller", "check-config", "add-worker", "remove-worker", "status"),
     *("set-stage", "drain"),
-    *("generate", "bench", "stop", "demo"),
+    *("generate", "bench", "stop", "demo", "scale", "events"),
 )
 
 
@@ -62,6 +62,15 @@ def test_without_a_command_all_are_listed(capsys: pytest.CaptureFixture[str]) ->
             "expected --data-host with tcp://10.0.0.1:7700, got none",
         ),
         ("remove-worker", "Missing argument 'NAME'"),
+        ("scale", "Missing argument 'ROLE=N…'"),
+        ("scale text", "expected a role and a number like encode=3, got text"),
+        ("scale text=many", "expected a role and a number like encode=3, got text=many"),
+        ("scale text=1 text=2", "expected each role once, got text twice"),
+        ("scale paint=1", "expected a role of encode, prefill, decode, text, all, got paint"),
+        ("scale text=1 encode=-1", "expected from 0 to 1024 workers of encode, got -1"),
+        ("events --since yesterday", "expected a time like 60s or 5m, got yesterday"),
+        ("start-controller --model tiny --gpus all", "expected GPU numbers like 0,1, got all"),
+        ("start-controller --model tiny --ray-resources text=2", "with its need like text=4cpu"),
         ("set-stage --stage text", "Missing argument 'NAME'"),
         ("set-stage a", "Missing option '--stage'"),
         ("set-stage a --stage text,see", "expected a stage of encode, prefill, decode, text, all"),
@@ -90,6 +99,10 @@ def test_bad_usage_is_one_sentence(
             "a checkpoint, a hub id, or tiny",
         ),
         ("start-controller --model tiny --bind tcp://0.0.0.0:0", "or --insecure"),
+        (
+            "start-controller --model tiny --launcher slurm",
+            "expected a launcher of manual, local, ray, got slurm",
+        ),
     ],
 )
 def test_what_cannot_be_is_one_sentence(

@@ -14,6 +14,7 @@ import zmq
 
 import modserve.tiny
 from modserve.controller.controller import Controller
+from modserve.controller.launching.launcher import Launcher
 from modserve.controller.options import ControllerOptions, Limits
 from modserve.transport import codec
 from modserve.transport import messages as say
@@ -124,13 +125,18 @@ class Client(Peer[say.ToClient]):
 class Scene:
     """A controller, and the peers that talk to it."""
 
-    def __init__(self, options: ControllerOptions, journal: Path | None) -> None:
-        self._options, self._journal = options, journal
+    def __init__(
+        self,
+        options: ControllerOptions,
+        journal: Path | None,
+        launcher: Callable[[], Launcher] | None,
+    ) -> None:
+        self._options, self._journal, self._launcher = options, journal, launcher
         self._peers: list[Client | Worker] = []
         self._begin()
 
     def _begin(self) -> None:
-        self._controller = Controller(self._options)
+        self._controller = Controller(self._options, self._launcher)
         self._controller.trust(TOKEN)
         if self._journal is not None:
             self._controller.remember(self._journal)
@@ -173,7 +179,10 @@ class Scene:
 
 @asynccontextmanager
 async def controller(
-    limits: Limits | None = None, journal: Path | None = None, **options: object
+    limits: Limits | None = None,
+    journal: Path | None = None,
+    launcher: Callable[[], Launcher] | None = None,
+    **options: object,
 ) -> AsyncIterator[Scene]:
     """Peers and controller have ended, in this order, when the test is over."""
     told = replace(
@@ -182,7 +191,7 @@ async def controller(
         ),  # nobody sends heartbeats
         **options,  # type: ignore[arg-type]
     )
-    scene = Scene(told, journal)
+    scene = Scene(told, journal, launcher)
     try:
         yield scene
     finally:

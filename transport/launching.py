@@ -6,6 +6,7 @@ everybody on the host), tells how far it is as lines of JSON on stdout, and logs
 
 from __future__ import annotations
 
+import os
 import queue
 import signal
 import subprocess
@@ -13,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ import orjson
 COMMAND = (sys.executable, "-P", "-m", "modserve.worker.main")
 EMULATED = (sys.executable, "-P", "-m", "modserve.worker.emulated")
 GRACE_S = 5.0  # between SIGTERM and SIGKILL
+
+TAIL = 8192  # bytes of a log among which its last line is looked for
 
 Progress = Callable[[int, int], None]  # bytes loaded, bytes in all
 
@@ -45,10 +48,12 @@ class Launch:
         log: Path,
         *,
         detached: bool,
+        leash: bool = False,
         command: Sequence[str] = COMMAND,
     ) -> None:
-        """Start the process; detached, it outlives us and our terminal."""
-        self._log = log
+        """Start the process; detached, it outlives our terminal, and us unless it is on a leash:
+        then it leaves when we are gone, `kill -9` included."""
+        self._log, self._leash = log, leash
         log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with log.open("ab") as stderr:
             self.process = subprocess.Popen(
@@ -63,7 +68,7 @@ class Launch:
         if not detached:
             self._copying = threading.Thread(target=self._copy_log, daemon=True)
             self._copying.start()
-        self._instruct({**options, "log": str(log)})
+        self._instruct({**options, "log": str(log)} | ({"leash": True} if leash else {}))
 
     def joined(self, timeout_s: float, progress: Progress) -> Joined:
         """Wait until the worker serves; raises WorkerFailed, and has stopped it then."""
@@ -88,7 +93,7 @@ class Launch:
                 case {"event": "loading", "done": int(done), "total": int(total)}:
                     progress(done, total)
                 case None:
-                    raise WorkerFailed(self._last_words())
+                    raise WorkerFailed(f"expected a ready worker, got {self.last_words()}")
 
     def wait(self) -> int:
         """Stay with the worker until it ends; its code."""
@@ -119,14 +124,20 @@ class Launch:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
+        self._let_go()
 
     def _instruct(self, options: dict[str, Any]) -> None:
         assert self.process.stdin is not None
-        try:
-            with self.process.stdin as stdin:
-                stdin.write(orjson.dumps(options) + b"\n")
-        except BrokenPipeError:
-            pass  # it has ended already: `joined` tells why
+        with suppress(BrokenPipeError):  # it has ended already: `joined` tells why
+            self.process.stdin.write(orjson.dumps(options) + b"\n")
+            self.process.stdin.flush()
+        if not self._leash:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        assert self.process.stdin is not None
+        with suppress(BrokenPipeError):
+            self.process.stdin.close()
 
     def _listen(self) -> None:
         assert self.process.stdout is not None
@@ -148,9 +159,12 @@ class Launch:
                 sys.stderr.buffer.write(line)
                 sys.stderr.flush()
 
-    def _last_words(self) -> str:
+    def last_words(self) -> str:
+        """How the process ended, which has happened or is about to, and what it logged last."""
         code = self.process.wait()
         end = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        lines = self._log.read_text(errors="replace").split("\n")
+        with self._log.open("rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - TAIL))
+            lines = log.read().decode(errors="replace").split("\n")
         last = next((line.strip() for line in reversed(lines) if line.strip()), "none")
-        return f"expected a ready worker, got {end}; the last line of {self._log}: {last}"
+        return f"{end}; the last line of {self._log}: {last}"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from modserve.cli.launching import Joined, Launch, WorkerFailed
+from modserve.transport.launching import Joined, Launch, WorkerFailed
 
 READY = """
 print('{"event": "loading", "done": 1, "total": 2}')
