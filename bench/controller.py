@@ -191,9 +191,13 @@ def _rates(here: Stand, count: int, worker: int) -> tuple[float, float, float]:
 
 
 def _cost(here: Stand, name: str, count: int, waiting: int) -> Figure:
+    """Without what heartbeats take at the same time, with or without requests."""
+    begun = here.cpu_s()
+    time.sleep(IDLE_S)
     used = here.cpu_s()
+    idle = (used - begun) / IDLE_S
     told = _load(here, count, open_each=max(1, waiting // CLIENTS))
-    used = here.cpu_s() - used
+    used = here.cpu_s() - used - idle * _wall(told)
     return Figure(name, 1e6 * used / sum(one.answers for one in told), "µs")
 
 

@@ -53,7 +53,7 @@ class Agent:
         self._options, self._emulation, self._tell = options, emulation, tell
         self._loop = asyncio.get_running_loop()
         self._name = name
-        self._named = options.stages
+        self._stages = options.stages
         self._epoch = secrets.randbits(63)
         self._dealer = Dealer(
             options.controller,
@@ -122,7 +122,7 @@ class Agent:
                 token=options.token,
                 epoch=self._epoch,
                 name=self.work.part.name if self.work else self._name,
-                stages=self._named,
+                stages=self._stages,
                 host=socket.gethostname(),
                 pid=os.getpid(),
                 device="emulated",
@@ -173,6 +173,15 @@ class Agent:
             self.work.clear()
             self._hello()
 
+    def _switch(self, word: say.Switch) -> None:
+        """Nothing is left to do here as what we were."""
+        if word.stages == self._stages or self.work is None:
+            return  # the word came twice
+        self._name, self._stages = self.work.part.name, word.stages
+        self.work.stop()
+        self.work, self._ready = None, False
+        self._hello()
+
     def _reconnected(self) -> None:
         """Words may be lost, on both sides: ours, or of the one that took its place."""
         self._introduce()
@@ -183,29 +192,21 @@ class Agent:
             self._ready = False
             self._hello()
 
-    def _switch(self, word: say.Switch) -> None:
-        """Nothing is left of the old stages: come back with others, under the same name."""
-        if self.work is None:
-            return
-        self._name, self._named = self.work.part.name, word.stages
-        self.work.stop()
-        self.work = None
-        self._loaded = self._ready = False
-        self._hello()
-
     # Loading.
 
     def _welcome(self, part: say.Welcome) -> None:
         self._said_hello = None
         if self.work is None:
             try:
-                stages = stages_of(list(self._named))
-                self.work = Work(part, stages, self._emulation, self._epoch, self._send)
+                self.work = Work(
+                    part, stages_of(list(self._stages)), self._emulation, self._epoch, self._send
+                )
             except BadCheckpoint as error:
                 self._send(say.Unable(str(error)))
                 self._end(str(error))
             else:
-                self._loop.call_later(self._emulation.load_s, self._announce)
+                load_s = 0.0 if self._loaded else self._emulation.load_s
+                self._loop.call_later(load_s, self._announce)
         elif (part.model, part.fingerprint) != (self.work.part.model, self.work.part.fingerprint):
             self._end("the controller serves another model now")
         elif self._loaded:

@@ -174,6 +174,19 @@ async def test_what_decodes_goes_on_under_the_next_controller(tmp_path: Path) ->
 
 
 @conversation
+async def test_a_worker_takes_other_stages_when_it_is_asked() -> None:
+    async with (
+        controller() as scene,
+        crew(scene, "encode", "encode", emulation=STEADY),
+        AsyncClient(scene.endpoint) as client,
+    ):
+        asker = scene.client()
+        asker.say(say.SetStages(1, TOKEN, "encode-1", ("text",)))
+        answer = await client.generate("What is this?", [PICTURE], max_tokens=3, seed=4)
+        assert tuple(answer.token_ids) == tokens(4, range(3))
+
+
+@conversation
 async def test_the_wrong_token_is_a_sentence() -> None:
     async with controller() as scene, crew(scene) as made:
         stranger = made.stranger("text")
@@ -203,20 +216,3 @@ async def test_hundreds_of_requests_pass_through_eight_split_workers() -> None:
             assert tuple(answer.token_ids) == tokens(seed, range(8))
         assert took < 30.0
         await settled(made)
-
-
-@conversation
-async def test_a_worker_comes_back_with_other_stages_under_its_name() -> None:
-    async with (
-        controller() as scene,
-        crew(scene, "text", "text", emulation=STEADY) as made,
-        AsyncClient(scene.endpoint) as client,
-    ):
-        boss = scene.client()
-        boss.say(say.SetStages(1, TOKEN, "text-0", ("encode",)))
-        await boss.hear(say.Switched)
-        answer = await client.generate("What is this?", [PICTURE], max_tokens=3, seed=1)
-        assert tuple(answer.token_ids) == tokens(1, range(3))
-        workers = {one["name"]: one["stages"] for one in (await client.status())["workers"]}
-        assert workers == {"text-0": ["encode"], "text-1": ["prefill", "decode"]}
-        assert made.agents[0].work is not None and made.agents[0].work.engine.text is None
