@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[1]
 FOLDERS = ("scheduler", "controller", "client", "cli")
 OF_TRANSPORT = (  # the rest of the folder moves tensors
     *("messages", "codec", "channels", "checkpoint", "complaints", "pictures", "state"),
+    *("components", "profiles"),
 )
 FORBIDDEN = ("torch", "transformers")
 IMPORT_ALL = """

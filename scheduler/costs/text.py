@@ -26,8 +26,8 @@ class TextWork:
 
 @dataclass(frozen=True, slots=True)
 class TextCost:
-    """fixed + (weights^p + rows^p)^(1/p) + attention: reading the weights and multiplying with
-    them overlap wholly for a large p (the roofline), not at all for 1."""
+    """fixed + (weights^p + rows^p)^(1/p) + attention + decodes: reading the weights and multiplying
+    with them overlap wholly for a large p (the roofline), not at all for 1."""
 
     fixed_s: float  # of a step
     weights_s: float  # to read all weights once
@@ -35,14 +35,15 @@ class TextCost:
     pair_s: float  # of prefill attention, for each pair of tokens
     context_s: float  # of decode attention, for each token that is read
     overlap: float = 1.0  # p, at least 1
+    decode_s: float = 0.0  # of a decode beyond its row: a call of attention, the head, a choice
 
     def seconds(self, work: TextWork) -> float:
         if not work.rows:
             return 0.0
         power = self.overlap
-        products = (self.weights_s**power + (self.row_s * work.rows) ** power) ** (1 / power)
+        products: float = (self.weights_s**power + (self.row_s * work.rows) ** power) ** (1 / power)
         attention = self.pair_s * work.pairs + self.context_s * work.decode_context
-        return self.fixed_s + products + attention
+        return self.fixed_s + products + attention + self.decode_s * work.decodes
 
     def prefill_s(self, tokens: int, chunk: int, computed: int = 0) -> float:
         """Of a prompt alone, from `computed` on, in chunks of so many tokens."""
