@@ -7,7 +7,7 @@ import traceback
 
 import typer
 
-from . import benching, controlling, demo, generate, keys, status, workers
+from . import benching, controlling, demo, generate, keys, profiling, status, workers
 from .printing import WIDE, complain
 
 
@@ -36,7 +36,7 @@ def build() -> typer.Typer:
         rich_markup_mode="rich" if terminal else None,
         context_settings=names if terminal else {**names, "terminal_width": WIDE},
     )
-    for group in (controlling, workers, status, generate, keys, benching, demo):
+    for group in (controlling, workers, status, generate, keys, benching, profiling, demo):
         group.add(app)
     return app
 

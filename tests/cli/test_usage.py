@@ -13,7 +13,7 @@ from modserve.cli.main import run
 
 COMMANDS = (
     *("start-controller", "add-worker", "remove-worker", "status"),
-    *("generate", "bench", "stop", "demo"),
+    *("generate", "bench", "profile", "stop", "demo"),
 )
 
 

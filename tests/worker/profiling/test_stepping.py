@@ -53,9 +53,7 @@ def test_what_does_not_fit_is_left_out(model: Checkpoint) -> None:
         StepShape(None, 1, 90),
     ]
     stage = model.stage(blocks=16, step_tokens=32)
-    assert [trial.work for trial in trials(stage, 100, 90, [*chunks, *decodes])] == [
-        TextWork(((64, 16),))
-    ]
+    assert [trial.work for trial in trials(stage, 100, 90, shapes)] == [TextWork(((64, 16),))]
 
 
 def test_the_work_of_a_shape_is_what_its_step_computes() -> None:
