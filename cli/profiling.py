@@ -52,7 +52,7 @@ def profile(
         ),
     ] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Fewer points, measured less often.")
+        bool, typer.Option("--quick", help="Fewer points, and seconds instead of minutes.")
     ] = False,
     plot: Annotated[
         Path | None, typer.Option(metavar="PNG", help="Draw what was measured and predicted.")

@@ -12,7 +12,7 @@ from .stepping import StepShape
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    rounds: int
+    budget_s: float  # for each component, if three rounds take no longer
     pictures: Sequence[Size]  # to preprocess
     cuts: Sequence[Size]  # to encode
     batches: Sequence[int]  # of images
@@ -32,7 +32,7 @@ class Grid:
 
 
 FULL = Grid(
-    rounds=7,
+    budget_s=120.0,
     pictures=(
         *((64, 64), (128, 96), (256, 192), (320, 320), (448, 448), (640, 480)),
         *((800, 600), (1024, 768), (1280, 720), (1280, 960), (1600, 1200), (2048, 1536)),
@@ -45,7 +45,7 @@ FULL = Grid(
     contexts=(16, 128, 512, 1024, 2048),
 )
 QUICK = Grid(
-    rounds=3,
+    budget_s=2.0,
     pictures=(
         *((64, 64), (128, 96), (256, 192), (320, 320), (448, 448), (640, 480)),
         *((800, 600), (1024, 768), (1600, 1200)),

@@ -51,7 +51,7 @@ def profiles(options: ProfilingOptions, device: torch.device, told: Told) -> Ite
     made = _stages(folder, device, threads, told)
     where = _Where(device, made.dtype, threads)
     for component, trials in _trials(made, device, grid):
-        points = measured(trials, grid.rounds, partial(told, component))
+        points = measured(trials, grid.budget_s, partial(told, component))
         place = ONE_THREAD if component is Component.PREPROCESS else where
         yield _profile(component, folder, fingerprints[component], place, points)
 

@@ -15,8 +15,7 @@ import torch
 from ...scheduler.costs.profile import Point, Work
 
 HELD_OUT = 3  # one point in so many
-LONG_S = 600.0  # no further round of a component begins after this
-FEWEST_ROUNDS = 3
+FEWEST, MOST = 3, 25  # rounds
 
 Told = Callable[[int, int], None]  # runs done, runs in all
 
@@ -27,25 +26,30 @@ class Trial:
     run: Callable[[], float]  # seconds of the part that counts
 
 
-def measured(trials: Sequence[Trial], rounds: int, told: Told) -> list[Point]:
-    """The median of each trial's runs; one trial in three, drawn once for all, is held out."""
+def measured(trials: Sequence[Trial], budget_s: float, told: Told) -> list[Point]:
+    """The median of each trial's runs, in as many rounds as `budget_s` allows but three at least;
+    of every three that take about as long, the middle one is held out."""
     dice = random.Random(0)
+    every = range(len(trials))
+    rounds = _rounds(trials, budget_s)
+    order = [at for _ in range(rounds) for at in dice.sample(every, len(trials))]
     runs: list[list[float]] = [[] for _ in trials]
-    begun, whole = time.monotonic(), rounds * len(trials)
+    for done, at in enumerate(order):
+        runs[at].append(trials[at].run())
+        told(done + 1, len(order))
+    usual = [median(seconds) for seconds in runs]
+    held_out = sorted(every, key=usual.__getitem__)[1 : len(trials) - 1 : HELD_OUT]
+    return [Point(trials[at].work, usual[at], at in held_out) for at in every]
+
+
+def _rounds(trials: Sequence[Trial], budget_s: float) -> int:
+    """After one that does not count: the first run of a shape pays for what later ones find."""
+    begun = time.monotonic()
     for trial in trials:
-        trial.run()  # the first of its shape does not count
+        trial.run()
     gc.collect()
-    for number in range(rounds):
-        if number >= FEWEST_ROUNDS and time.monotonic() - begun > LONG_S:
-            break
-        for done, at in enumerate(dice.sample(range(len(trials)), len(trials))):
-            runs[at].append(trials[at].run())
-            told(number * len(trials) + done + 1, whole)
-    held_out = set(dice.sample(range(len(trials)), len(trials) // HELD_OUT))
-    return [
-        Point(trial.work, median(seconds), at in held_out)
-        for at, (trial, seconds) in enumerate(zip(trials, runs, strict=True))
-    ]
+    took_s = time.monotonic() - begun
+    return max(FEWEST, min(MOST, int(budget_s / took_s))) if trials else 0
 
 
 def seconds(run: Callable[[], object], device: torch.device) -> float:
