@@ -18,13 +18,16 @@ from ..scheduler.costs.profile import (
 )
 from ..scheduler.costs.text import TextWork
 
-GOAL = 0.10  # of the held-out median
+GOAL, FAR = 0.10, 0.25  # of the held-out median
 
 
 def show(profiles: Sequence[Profile], console: Console) -> None:
     for profile in profiles:
         console.print(_points(profile))
     console.print(_costs(profiles))
+    if far := [str(one.component) for one in profiles if one.error and one.error.median > FAR]:
+        which = " and ".join(far)
+        console.print(f"Predictions of {which} are more than {FAR:.0%} off: was the machine quiet?")
 
 
 def stage_of(work: Work) -> str:

@@ -71,8 +71,10 @@ def profile(
         _check_plot(plot)
     where = profiles_folder() if out is None else out
     _check_out(where)
+    folder = model_folder(model)
     options = {
-        "model": str(model_folder(model)),
+        "model": str(folder),
+        "name": Path(model).name or folder.name,  # not that of a hub's snapshot
         "device": device_of(None, device),
         "threads": threads,
         "quick": quick,

@@ -42,7 +42,7 @@ def test_the_shipped_model_is_profiled(tmp_path: Path) -> None:
         assert profile.error is not None
         assert profile.error.median < 3
         assert f"{profile.error.median:.1%}" in shown
-    assert profiles[Component.TEXT].threads == 1
+    assert (profiles[Component.TEXT].threads, profiles[Component.TEXT].model) == (1, "tiny")
     costs = costs_from(profiles.values())
     assert costs.preprocess is not None
     assert costs.encode is not None
@@ -95,6 +95,7 @@ def test_the_table_has_a_row_for_each_point(
     assert "decode 8 tokens 8 1,024 4.00 ms 3.81 ms 5% yes" in shown
     assert any(line.startswith("prefill + decode 579 tokens 5 316") for line in shown)
     assert "encode fixed 4 ms, token 100 µs 1 6.7% 6.7%" in shown
+    assert "Predictions of text are more than 25% off: was the machine quiet?" in shown
     assert plot.read_bytes().startswith(b"\x89PNG")
 
 

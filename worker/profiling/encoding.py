@@ -12,7 +12,7 @@ from ...scheduler.geometry.shape import Geometry, ImageShape
 from ..encoding import EncodeStage, EncodeTask
 from ..families.vision import VisionHalf
 from .pictures import Size, picture
-from .timing import Trial, seconds
+from .timing import Trial, timed
 
 
 def trials(
@@ -32,7 +32,7 @@ def trials(
             if images == 1 or work.image_tokens <= most_tokens:
                 task = EncodeTask("one", 0, pixels, shape.rows)
                 encode = partial(_encode, half, [task] * images)
-                yield Trial(work, partial(seconds, encode, device))
+                yield Trial(work, partial(timed, encode, device))
 
 
 def _different(geometry: Geometry, sizes: Sequence[Size]) -> list[tuple[Size, ImageShape]]:

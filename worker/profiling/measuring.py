@@ -46,22 +46,22 @@ ONE_THREAD = _Where(torch.device("cpu"), "uint8", 1)
 def profiles(options: ProfilingOptions, device: torch.device, told: Told) -> Iterator[Profile]:
     """Each as soon as it is measured; raises BadCheckpoint, or Unfit."""
     folder, grid = Path(options.model), QUICK if options.quick else FULL
-    fingerprints = components(folder)
+    fingerprints, name = components(folder), options.name or folder.name
     threads = options.threads or cores()
     made = _stages(folder, device, threads, told)
     where = _Where(device, made.dtype, threads)
     for component, trials in _trials(made, device, grid):
         points = measured(trials, grid.budget_s, partial(told, component))
         place = ONE_THREAD if component is Component.PREPROCESS else where
-        yield _profile(component, folder, fingerprints[component], place, points)
+        yield _profile(component, name, fingerprints[component], place, points)
 
 
 def _profile(
-    component: Component, folder: Path, fingerprint: str, where: _Where, points: Sequence[Point]
+    component: Component, model: str, fingerprint: str, where: _Where, points: Sequence[Point]
 ) -> Profile:
     return Profile(
         component=component,
-        model=folder.name,
+        model=model,
         fingerprint=fingerprint,
         device=where.device.type,
         machine=describe(where.device),

@@ -13,7 +13,7 @@ from ...scheduler.costs.profile import PictureWork
 from ...scheduler.geometry.shape import Geometry
 from ..families.vision import VisionHalf
 from ..preprocessing import preprocess
-from .timing import Trial, seconds
+from .timing import Trial, timed
 
 BLOT = 16  # pixels
 QUALITY = 90
@@ -36,4 +36,4 @@ def trials(half: VisionHalf, geometry: Geometry, sizes: Sequence[Size]) -> Itera
         picture((width, height)).save(file, "JPEG", quality=QUALITY)
         mode = geometry.image(width, height, 1).mode
         cut = partial(preprocess, file.getvalue(), mode, half)
-        yield Trial(PictureWork(width * height), partial(seconds, cut, CPU))
+        yield Trial(PictureWork(width * height), partial(timed, cut, CPU))

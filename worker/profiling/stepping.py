@@ -14,11 +14,10 @@ from ...scheduler.costs.text import TextWork
 from ...transport.messages import Sampling
 from ..text.generation import TextStage
 from ..text.text_work import StepResult, TextTask
-from .timing import Trial, seconds
+from .timing import Run, Trial, timed
 
 FEW = 16  # tokens behind the decode of the step before a prefill
-TIMED = 2  # steps of decodes alone
-LONGEST = TIMED + 2  # tokens of an answer
+LONGEST = 4  # tokens of an answer: it does not end within a trial
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +65,15 @@ class Stepper:
         self._ids = range(vocabulary * 9 // 10)  # special tokens lie at the end
         self._dice = random.Random(0)
 
-    def time(self, shape: StepShape) -> float:
-        """Seconds of one step, right behind another one, as steps follow each other when they
+    def time(self, shape: StepShape) -> Run:
+        """One step, right behind another one, as steps follow each other when they
         serve: one of its decodes, or of a decode that has nothing to do with it."""
         stage = self._stage
         try:
             self._decode(shape.decodes or 1, shape.context or FEW)
             stage.step()
             if shape.chunk is None:
-                return sum(self._step(shape.decodes) for _ in range(TIMED)) / TIMED
+                return self._step(shape.decodes)
             if not shape.decodes:
                 stage.drop("decode 0")
             self._prefill(*shape.chunk)
@@ -83,9 +82,9 @@ class Stepper:
             for name in list(stage.sequences):
                 stage.drop(name)
 
-    def _step(self, rows: int) -> float:
+    def _step(self, rows: int) -> Run:
         results: list[StepResult] = []
-        took = seconds(lambda: results.append(self._stage.step()), self._stage.pool.device)
+        took = timed(lambda: results.append(self._stage.step()), self._stage.pool.device)
         if (got := results[0].prefill_tokens + results[0].decode_tokens) != rows:
             raise RuntimeError(f"expected a step of {rows} rows, got {got}")
         return took
