@@ -20,6 +20,7 @@ OVERLAPS = (1.0, 2.0, 4.0, 16.0)  # p; 16 is a roofline
 CROSSINGS = tuple(2.0 ** (quarter / 4) for quarter in range(41))  # rows: 1 to 1,024
 USUAL = 0.05  # a relative error from which a point counts less
 REWEIGHTED = 8  # times
+NEGLIGIBLE = 1e-3  # of a time: what grows with the work where nothing was seen to grow
 
 Numbers = NDArray[np.float64]
 
@@ -61,15 +62,14 @@ def fit_text(works: Sequence[TextWork], seconds: Numbers) -> TextCost:
 
 def least_relative(columns: Numbers, seconds: Numbers) -> list[float]:
     """Parameters, none below zero and the first one above, whose sum over columns [points,
-    parameters] is nearest to `seconds`. Raises Unfit."""
+    parameters] is nearest to `seconds`."""
     weights = np.ones_like(seconds)
     for _ in range(REWEIGHTED):
         found, _ = _solve(columns, seconds, weights)
         errors = np.abs(columns @ found / seconds - 1)
         weights = np.minimum(1.0, USUAL / np.maximum(errors, 1e-12))
-    if not found[0] > 0:
-        raise Unfit(f"expected times that grow with the work, got {_shown(seconds)}")
-    return [float(value) for value in found]
+    least = NEGLIGIBLE * float(np.min(seconds / columns[:, 0]))  # rates are divided by it
+    return [max(float(found[0]), least), *(float(value) for value in found[1:])]
 
 
 def _line(amounts: Sequence[int], seconds: Numbers) -> tuple[float, float]:
@@ -84,16 +84,16 @@ def _text_columns(counts: Numbers, overlap: float, crossing: float) -> Numbers:
 
 
 def _solve(columns: Numbers, seconds: Numbers, weights: Numbers) -> tuple[Numbers, float]:
-    """Non-negative least squares by trying every set of columns that holds the first: there are
-    five at most, so 16 sets. The parameters, and the sum of squares."""
+    """Non-negative least squares by trying every set of columns: there are five at most, so 31
+    sets. The parameters, and the sum of squares."""
     rows = np.sqrt(weights) / seconds
     scaled, target = columns * rows[:, None], np.sqrt(weights)
     sizes = np.maximum(np.linalg.norm(scaled, axis=0), 1e-300)  # so that lstsq drops none as small
     best, least = np.zeros(columns.shape[1]), float(target @ target)
-    others = range(1, columns.shape[1])
-    for count in range(columns.shape[1]):
-        for chosen in combinations(others, count):
-            taken = [0, *chosen]
+    every = range(columns.shape[1])
+    for count in range(1, len(every) + 1):
+        for chosen in combinations(every, count):
+            taken = [*chosen]
             part = scaled[:, taken] / sizes[taken]
             found = np.linalg.lstsq(part, target, rcond=None)[0]
             off = float(np.sum((part @ found - target) ** 2))
@@ -101,7 +101,3 @@ def _solve(columns: Numbers, seconds: Numbers, weights: Numbers) -> tuple[Number
                 best, least = np.zeros(columns.shape[1]), off
                 best[taken] = found / sizes[taken]
     return best, least
-
-
-def _shown(seconds: Numbers) -> str:
-    return f"{len(seconds)} points of {seconds.min():.3g} to {seconds.max():.3g} s"
