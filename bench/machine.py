@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import platform
 import re
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -17,6 +16,10 @@ from pathlib import Path
 import torch
 import transformers
 from msgspec import Struct
+
+from modserve.worker.profiling.machine import cpu_name
+from modserve.worker.profiling.timing import seconds as seconds
+from modserve.worker.profiling.timing import wait_for as wait_for
 
 SQUARES = (1024, 2048, 4096)
 READ_BYTES = 2**28  # beyond any cache
@@ -39,7 +42,7 @@ class Machine(Struct, frozen=True):
 def describe() -> Machine:
     cuda = torch.cuda.is_available()
     return Machine(
-        cpu=_cpu(),
+        cpu=cpu_name(),
         cores=os.cpu_count() or 1,
         threads=torch.get_num_threads(),
         memory_gb=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9,
@@ -75,19 +78,6 @@ def best(run: Callable[[], object], device: torch.device, *, repeats: int) -> fl
     return min(seconds(run, device) for _ in range(repeats))
 
 
-def seconds(run: Callable[[], object], device: torch.device) -> float:
-    wait_for(device)
-    begun = time.perf_counter()
-    run()
-    wait_for(device)
-    return time.perf_counter() - begun
-
-
-def wait_for(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
 def _square_rate(side: int, device: torch.device, dtype: torch.dtype) -> float:
     left, right = torch.randn(2, side, side, device=device).to(dtype)
     out = torch.empty_like(left)
@@ -95,14 +85,6 @@ def _square_rate(side: int, device: torch.device, dtype: torch.dtype) -> float:
     return float(
         2 * side**3 / best(partial(torch.mm, left, right, out=out), device, repeats=repeats)
     )
-
-
-def _cpu() -> str:
-    try:
-        found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
-    except OSError:
-        found = None
-    return found[1] if found else platform.processor() or platform.machine()
 
 
 def _blas() -> str:

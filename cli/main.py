@@ -15,6 +15,7 @@ from . import (
     events,
     generate,
     keys,
+    profiling,
     scale,
     stages,
     status,
@@ -33,6 +34,7 @@ GROUPS = (
     generate,
     keys,
     benching,
+    profiling,
     demo,
 )  # in the order in which --help lists their commands
 

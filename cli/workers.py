@@ -103,7 +103,7 @@ def add_worker(
     options = {
         "controller": controller,
         "stages": [one.value for one in Stage if one in stages],
-        "device": _device(gpu, device),
+        "device": device_of(gpu, device),
         "threads": threads,
         "nice": nice,
         "name": name,
@@ -163,7 +163,8 @@ def stages_named(named: list[str]) -> frozenset[Stage]:
         raise typer.BadParameter(str(error), param_hint="--stage") from error
 
 
-def _device(gpu: int | None, device: str | None) -> str:
+def device_of(gpu: int | None, device: str | None) -> str:
+    """As a worker is told; raises BadParameter."""
     if gpu is not None and device is not None:
         raise typer.BadParameter(f"expected --gpu or --device, got both: {gpu} and {device}")
     if device is not None and not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[1]
 FOLDERS = ("scheduler", "controller", "client", "cli", "worker/emulated")
 OF_TRANSPORT = (  # the rest of the folder moves tensors
     *("messages", "codec", "channels", "checkpoint", "complaints", "launching", "pictures"),
-    "state",
+    *("state", "components", "profiles"),
 )
 FORBIDDEN = ("torch", "transformers")
 IMPORT_ALL = """

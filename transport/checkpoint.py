@@ -33,7 +33,7 @@ class BadCheckpoint(ValueError):
 
 def read_facts(folder: Path) -> ModelFacts:
     try:
-        return facts_of(_config(folder), read_optional(folder / "generation_config.json") or {})
+        return facts_of(read_config(folder), read_optional(folder / "generation_config.json") or {})
     except BadConfig as error:
         raise BadCheckpoint(f"{error} in {folder}") from error
 
@@ -41,7 +41,7 @@ def read_facts(folder: Path) -> ModelFacts:
 def read_geometry(folder: Path) -> Geometry | None:
     """None where the family takes no images."""
     try:
-        return geometry_for(_config(folder), _image_processor(folder))
+        return geometry_for(read_config(folder), image_processor(folder))
     except BadConfig as error:
         raise BadCheckpoint(f"{error} in {folder}") from error
 
@@ -52,7 +52,7 @@ def fingerprint(folder: Path, dtype: str, block_size: int) -> str:
     Of each weight file: name, size, the safetensors header (names, shapes, dtypes) and samples
     spread over the data, so that another revision of the same shapes differs too.
     """
-    _config(folder)
+    read_config(folder)
     digest = blake2b(digest_size=16)
     digest.update(f"{dtype} {block_size}\n".encode())
     for name in DESCRIBING:
@@ -104,13 +104,13 @@ def read_optional(path: Path) -> dict[str, Any] | None:
     return read_json(path) if path.is_file() else None
 
 
-def _config(folder: Path) -> dict[str, Any]:
+def read_config(folder: Path) -> dict[str, Any]:
     if not folder.is_dir():
         raise BadCheckpoint(f"expected a model folder at {folder}, got none")
     return read_json(folder / "config.json")
 
 
-def _image_processor(folder: Path) -> dict[str, Any] | None:
+def image_processor(folder: Path) -> dict[str, Any] | None:
     """Newer checkpoints keep it as a part of the processor's own file."""
     if (own := read_optional(folder / "preprocessor_config.json")) is not None:
         return own

@@ -84,6 +84,11 @@ def keys_folder() -> Path:
     return _root() / "keys"
 
 
+def profiles_folder() -> Path:
+    """Where `msctl profile` writes by default."""
+    return _root() / "profiles"
+
+
 def _root() -> Path:
     """The XDG rule: a relative XDG_STATE_HOME counts as none."""
     told = Path(os.environ.get("XDG_STATE_HOME", ""))

@@ -34,8 +34,8 @@ class TextWork:
 
 @dataclass(frozen=True, slots=True)
 class TextCost:
-    """fixed + (weights^p + rows^p)^(1/p) + attention: reading the weights and multiplying with
-    them overlap wholly for a large p (the roofline), not at all for 1."""
+    """fixed + (weights^p + rows^p)^(1/p) + attention + decodes: reading the weights and multiplying
+    with them overlap wholly for a large p (the roofline), not at all for 1."""
 
     fixed_s: float  # of a step
     weights_s: float  # to read all weights once
@@ -43,6 +43,7 @@ class TextCost:
     pair_s: float  # of prefill attention, for each pair of tokens
     context_s: float  # of decode attention, for each token that is read
     overlap: float = 1.0  # p, at least 1
+    decode_s: float = 0.0  # of a decode beyond its row: a call of attention, the head, a choice
 
     def seconds(self, work: TextWork) -> float:
         rows, pairs = work.rows_and_pairs()
@@ -54,7 +55,7 @@ class TextCost:
         else:
             products = float((self.weights_s**power + rows_s**power) ** (1 / power))
         attention = self.pair_s * pairs + self.context_s * work.decode_context
-        return self.fixed_s + products + attention
+        return self.fixed_s + products + attention + self.decode_s * work.decodes
 
     def prefill_s(self, tokens: int, chunk: int, computed: int = 0) -> float:
         """Of a prompt alone, from `computed` on, in chunks of so many tokens."""

@@ -13,8 +13,8 @@ from modserve.cli.main import run
 
 COMMANDS = (
     *("start-controller", "check-config", "add-worker", "remove-worker", "status"),
-    *("set-stage", "drain"),
-    *("generate", "bench", "stop", "demo", "scale", "events"),
+    *("set-stage", "drain", "scale", "events"),
+    *("generate", "bench", "profile", "stop", "demo"),
 )
 
 

@@ -52,3 +52,9 @@ def test_another_chunk_never_takes_less_time(work: TextWork, start: int, tokens:
 @given(some.integers(1, 5000), some.integers(1, 2048))
 def test_a_prompt_in_chunks_is_never_faster_than_whole(tokens: int, chunk: int) -> None:
     assert COST.prefill_s(tokens, chunk) >= COST.prefill_s(tokens, tokens) * (1 - 1e-9)
+
+
+def test_a_decode_costs_more_than_its_row() -> None:
+    cost = TextCost(1.0, 0.0, 0.1, 0.0, 0.0, decode_s=0.5)
+    assert cost.seconds(TextWork(decodes=2)) == pytest.approx(1 + 0.2 + 1.0)
+    assert cost.seconds(TextWork([(0, 2)])) == pytest.approx(1.2)
