@@ -35,6 +35,7 @@ from .launching.launches import Launches
 from .office import Office
 from .options import ControllerOptions
 from .returning import Returning
+from .scaling import Scaling
 from .staffing import Staffing
 from .switching import Switching
 
@@ -98,6 +99,10 @@ class Controller:
             self._staffing.hear,
         )
         self._staffing.launches = self._launches
+        cross_attention = self._drafting.facts.cross_layers > 0
+        self._scaling = Scaling(
+            self._office, self._staffing, switching, cross_attention=cross_attention
+        )
         self._front = Front(
             self._office,
             self._floor,
@@ -147,6 +152,7 @@ class Controller:
         self._office.fewer.set()
 
     async def run(self) -> None:
+        self._scaling.begin()
         async with asyncio.TaskGroup() as group:
             clock = group.create_task(self._watch())
             await self._closed.wait()
@@ -164,6 +170,7 @@ class Controller:
                 self._excuse()
             self._pump(on.Ticked())
             self._returning.tick()
+            self._scaling.tick()
             self._launches.tick({member.name for member in self._office.crew})
             self._office.journal.tick()
             if self._gate is not None:

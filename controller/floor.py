@@ -375,6 +375,7 @@ class Floor:
     def _row(self, name: str, row: say.Row) -> None:
         pump = self._office.pump
         if row.prefilled:
+            self._office.demand.prefilled(row.request_id)
             pump(on.Prefilled(row.request_id, name, row.run, row.emitted))
         if row.finish:
             pump(on.Finished(row.request_id, name, row.run, row.emitted, row.finish))

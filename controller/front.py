@@ -217,6 +217,7 @@ class Front:
             del office.preparing[request_id]
             office.tickets[request_id] = ticket
             office.pump(on.Arrived(ticket.request))
+            office.demand.admitted(ticket.request, office.now())
         office.fewer.set()
 
     def _awaited(self, draft: Draft) -> bool:

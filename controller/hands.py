@@ -137,6 +137,7 @@ class Hands:
         request = command.request
         self._office.fewer.set()
         self._office.journal.end(request.id)
+        self._office.demand.prefilled(request.id)
         ticket = self._office.tickets.pop(request.id, None)
         if ticket is None:
             return

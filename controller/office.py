@@ -15,6 +15,7 @@ from .attaining import Attaining
 from .chronicle import Chronicle
 from .clients import Clients
 from .crew import Crew
+from .demand import Demand
 from .drafting import Draft
 from .ended import Ended
 from .journal import Journal
@@ -53,6 +54,7 @@ class Office:
     held_bytes: int = 0  # image files of open requests
     tally: Tally = field(default_factory=Tally)
     chronicle: Chronicle = field(default_factory=Chronicle)
+    demand: Demand = field(default_factory=Demand)
     promised: set[str] = field(default_factory=set)  # names of workers that are being launched
     started: float = field(default_factory=time.monotonic)
     dtype: str = ""  # settled by the first worker that is ready

@@ -126,7 +126,9 @@ class Returning:
     def begin(self, request_id: str) -> None:
         """Wait for nobody: it starts over behind the tokens that are known."""
         self._asked.pop(request_id, None)
-        self._office.pump(on.Arrived(self._tickets.pop(request_id).request, accepted=True))
+        request = self._tickets.pop(request_id).request
+        self._office.pump(on.Arrived(request, accepted=True))
+        self._office.demand.admitted(request, self._office.now())
 
     def asked(self, ticket: Ticket, again: say.Submit) -> None:
         """Its client is there, and has had these tokens: it goes on behind them."""

@@ -42,6 +42,29 @@ class Staffing:
         steps += [self._drain(member) for member in members[: -missing - len(cancelled)]]
         return steps or [f"{role}: nothing to do, {count} are there or on their way"]
 
+    def grow(self, role: str, count: int) -> None:
+        for _ in range(count):
+            self._office.chronicle.note("scale", self._launch(role))
+
+    def shrink(self, role: str, count: int) -> None:
+        """Drains; what is launched still is not touched."""
+        for member in self.idlest(role)[:count]:
+            self._office.chronicle.note("scale", self._drain(member))
+
+    def abandon(self, role: str, count: int) -> None:
+        """Of the launches under way, the oldest ones."""
+        for order in self._orders(role)[:count]:
+            self._office.chronicle.note("scale", self._cancel(order))
+
+    def coming(self, role: str) -> list[str]:
+        """The names of those that are launched, or load; the oldest launches first."""
+        loading = (m.name for m in self._members(role) if m.standing is Standing.LOADING)
+        return list(dict.fromkeys((*(order.name for order in self._orders(role)), *loading)))
+
+    def idlest(self, role: str) -> list[Member]:
+        """Those that serve, whoever is to leave first in front."""
+        return [m for m in self._members(role) if m.standing is Standing.SERVING]
+
     def hear(self, news: News) -> None:
         """What became of a launch."""
         self._office.promised -= {news.name} if _settles(news) else set()

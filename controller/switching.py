@@ -29,7 +29,7 @@ class Switching:
         except ValueError as error:
             self._deny(identity, word.ask, str(error))
             return
-        reason = self._refusal(member, stages)
+        reason = self.refusal(member, stages)
         if reason is not None:
             self._deny(identity, word.ask, reason)
         elif member.standing is Standing.SERVING and member.stages == stages:
@@ -42,7 +42,8 @@ class Switching:
             if member.stages == stages:
                 self.served(member)  # it goes on as it was
 
-    def _refusal(self, member: Member, stages: frozenset[Stage]) -> str | None:
+    def refusal(self, member: Member, stages: frozenset[Stage]) -> str | None:
+        """Why it may not change to these stages now."""
         if member.standing in (Standing.LOADING, Standing.LEAVING):
             doing = member.standing.name.lower()
             return f"expected a worker that serves, got {member.name}, which is {doing}"

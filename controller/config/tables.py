@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
@@ -55,7 +55,8 @@ class ScalingTable(Table, frozen=True, kw_only=True):
     policy: str = "off"
     launcher: str = "manual"
     gpus: One | None = None  # that all workers together may have; None: all that there are
-    period_s: Above | None = None  # between two decisions; None: the policy's own
+    period_s: Above | None = None  # between two looks at the load; None: a second
+    means: tuple[Literal["launch", "switch"], ...] = ("launch", "switch")
 
 
 class PoliciesTable(Table, frozen=True, kw_only=True):
