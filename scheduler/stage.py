@@ -10,7 +10,7 @@ class Stage(StrEnum):
     PREFILL = "prefill"
     DECODE = "decode"
 
-    __hash__ = object.__hash__  # as each is one object; Enum's own is written in Python
+    __hash__ = str.__hash__  # Enum's own is written in Python
 
 
 ROLES: dict[str, frozenset[Stage]] = {
