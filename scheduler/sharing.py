@@ -28,7 +28,7 @@ def threads(cores: int, stages: Set[Stage], others: Iterable[Set[Stage]]) -> int
 
 
 def few_threads(threads: int, *, beside: bool) -> int:
-    """Of a worker's threads, for a step that only decodes; `beside`: somebody who yields to it has
-    work. Reading weights takes hardly longer with half of the cores, and whoever yields gets the
-    others; of cores that both want it would get next to nothing."""
+    """Of a worker's threads; `beside`: somebody who yields to it has work, and gets the other half
+    of the cores. Of cores that both want it would get next to nothing, and the threads of a step
+    would wait for the one that it takes a core from."""
     return max(1, threads // 2) if beside else threads

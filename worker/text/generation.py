@@ -66,7 +66,7 @@ class TextStage:
         self.prefixes = Prefixes(pool, cached_blocks)
         self.tokenizer = tokenizer
         self.eos_ids = eos_ids
-        self.pace = TextPace(step_tokens, gap_s)
+        self._paces = {beside: TextPace(step_tokens, gap_s) for beside in (False, True)}
         self.beside = False  # somebody who yields to this worker has work
         self._begun = 0.0  # the last step
         self.sequences: dict[str, Sequence] = {}
@@ -164,9 +164,9 @@ class TextStage:
         return self.pace.rest_s(time.perf_counter() - self._begun)
 
     @contextmanager
-    def _threads(self, *, only_decodes: bool) -> Iterator[None]:
+    def _threads(self) -> Iterator[None]:
         every = torch.get_num_threads()
-        few = few_threads(every, beside=self.beside and only_decodes)
+        few = few_threads(every, beside=self.beside)
         if few < every:
             torch.set_num_threads(few)
         try:
@@ -175,15 +175,24 @@ class TextStage:
             if few < every:
                 torch.set_num_threads(every)
 
+    @property
+    def pace(self) -> TextPace:
+        """Of steps as they are now: with somebody beside, they take longer."""
+        return self._paces[self.beside]
+
     def warm_up(self) -> None:
         """Pay once, before the first request, for what first runs of each shape cost; then see
         how long steps take."""
-        for requests, tokens in ((1, self.pace.most_tokens), (2, 16), (8, 16)):
+        most, gap_s = self.pace.most_tokens, self.pace.gap_s
+        for requests, tokens in ((1, most), (2, 16), (8, 16)):
             self._try(requests, tokens)
-        self.pace = TextPace(self.pace.most_tokens, self.pace.gap_s)
-        for _ in range(3):
-            self._try(1, min(MEASURED, self.pace.most_tokens))
-            self._try(8, 4)
+        for beside in self._paces:
+            self.beside = beside
+            self._paces[beside] = TextPace(most, gap_s)
+            for _ in range(3):
+                self._try(1, min(MEASURED, most))
+                self._try(8, 4)
+        self.beside = False
 
     def _try(self, requests: int, tokens: int) -> None:
         for number in range(requests):
@@ -283,7 +292,7 @@ class TextStage:
         if not batch:
             return [], 0, 0
         step = lay_out([(self.sequences[name], tokens) for name, tokens in batch], self.pool)
-        with self._threads(only_decodes=step.decodes == len(step.ids)):
+        with self._threads():
             chosen = self._choose(step)
         progress = [self._progress(piece, chosen.get(piece.sequence.id)) for piece in step.pieces]
         return progress, len(step.ids) - step.decodes, step.decodes
