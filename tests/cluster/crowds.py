@@ -17,7 +17,12 @@ SAMPLED = {"temperature": 0.9, "top_p": 0.95, "frequency_penalty": 0.3}
 
 
 def crowd(tokens: int = 96, seed: int = 0, *, images: bool = True) -> list[Ask]:
-    """Sixteen; every third one is sampled."""
+    """Sixteen; every third one is sampled.
+
+    The answers may be compared whatever batches the requests ran in, up to 400 tokens of seed 0 and
+    96 of seeds 2, 4 and 6: no draw lies within 1e-6 of a bound, no best logit within 8e-5 of the
+    next one.
+    """
     some = image_asks(tokens, seed) + image_asks(tokens, seed + 1) if images else []
     asks = [*some, *text_asks(tokens, seed), *text_asks(tokens, seed + 1)][:16]
     return [

@@ -95,7 +95,7 @@ def test_a_switch_that_requests_would_wait_for_is_refused(
 
     async def body() -> None:
         async with cluster.client() as client, Crowd(client, crowd(32), reference) as flight:
-            await flight.streaming()
+            await busy(client, "encode-0")
             with pytest.raises(Denied, match="expected another worker with encode before encode-0"):
                 await client.set_stages("encode-0", ["text"])
             await flight.answers()

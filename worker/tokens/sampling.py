@@ -2,9 +2,9 @@
 
 Theory of operation. The random number of token i is a hash of (seed, i), so a draw needs no
 generator state and a re-run from any token repeats it. The draw inverts the cumulative
-distribution at that number. Rows without top-k and top-p keep the vocabulary's order and are
-never sorted; the others look at their leading candidates only (`ordering`), and only a nucleus
-wider than those sorts the row. Filters follow vLLM: temperature, min-p, top-k, top-p.
+distribution, over token ids in their order, at that number. Rows without top-k and top-p are never
+sorted; the others look at their leading candidates only (`ordering`), and only a nucleus wider
+than those sorts the row. Filters follow vLLM: temperature, min-p, top-k, top-p.
 
 A token may depend on nothing but its own row: hence softmax (a serial loop per row, whatever the
 batch) instead of exp and sum, float64 running sums, and an order that is settled among equals.
@@ -174,9 +174,22 @@ def _among(
     inside[:, 0] = True
     kept = inside.sum(-1, keepdim=True)
     closed = (kept < count) | (top_k <= count) | (count == vocab)
-    target = at * running.gather(1, kept - 1)
-    rank = _first_above(running, target)
-    return ids.gather(1, rank)[:, 0], closed[:, 0]
+    ids = ids.masked_fill(~inside, vocab)[:, : int(kept.max())]
+    return _by_id(odds, ids, kept, at), closed[:, 0]
+
+
+def _by_id(odds: Tensor, ids: Tensor, kept: Tensor, at: Tensor) -> Tensor:
+    """Inverts the distribution over the `kept` ids of a row (others are past the vocabulary's end).
+
+    In the order of their odds, two that are all but equal would change places by a rounding, and
+    the draw with them; in this one a rounding matters only where it moves the draw's own bounds.
+    """
+    ids = ids.sort(-1).values
+    last = odds.shape[1] - 1
+    running = odds.gather(1, ids.clamp(max=last)).masked_fill(ids > last, 0.0)
+    running = running.cumsum(-1, dtype=torch.float64)
+    place = _first_above(running, at * running[:, -1:]).minimum(kept - 1)
+    return ids.gather(1, place)[:, 0]
 
 
 def _first_above(running: Tensor, target: Tensor) -> Tensor:
