@@ -1,11 +1,8 @@
 """The asyncio half of a worker: hears the controller, moves tensors, keeps the engine busy.
 
-    Hello -> Welcome -> (loading) -> Ready -> work -> Leave -> Stop -> Bye
-
 It owns no torch: everything that computes is a call to the engine, whose results come back to the
-loop in order. A worker whose controller lost it says Hello again with nothing left of its work;
-one whose controller was replaced says it with all that decodes here by itself. One that is told to
-`Switch` says it with other stages, and goes the same way once more with what it has loaded.
+loop in order. Its membership (membership.py) says Hello and goodbye. A worker that is told to
+`Switch` says Hello with other stages, and goes the same way once more with what it has loaded.
 """
 
 from __future__ import annotations
@@ -13,8 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import secrets
-import socket
 import time
 from collections.abc import Callable
 from functools import partial
@@ -28,7 +23,6 @@ from ..scheduler.sharing import niceness
 from ..scheduler.stage import Stage, stages_of
 from ..transport import codec
 from ..transport import messages as say
-from ..transport.channels import Dealer, Sent
 from ..transport.checkpoint import BadCheckpoint
 from ..transport.gloo import GlooPort
 from ..transport.patience import Patience
@@ -37,6 +31,7 @@ from .assembly import Stages, assemble
 from .encoding import Encoding
 from .engine import Broken, Engine, Result, Stepped
 from .halves import Halves
+from .membership import Membership
 from .options import WorkerOptions
 from .pulling import Pulling
 from .seeing import PICTURE_S, Seeing
@@ -44,13 +39,7 @@ from .seeing import PICTURE_S, Seeing
 log = logging.getLogger(__name__)
 
 LOADING_S = 0.1  # between two words about progress
-HELLO_S = 1.0  # after which an unanswered Hello is said again
-SILENT_S = 2.0  # of a controller that a leaving worker does not wait for
 ENGINE_STOP_S = 5.0
-
-
-class Unwanted(Exception):
-    """The worker cannot serve here; one sentence for whoever started it."""
 
 
 class Agent:
@@ -61,28 +50,25 @@ class Agent:
         Raises BadKeys."""
         self._options, self._device, self._tell = options, device, tell
         self._loop = asyncio.get_running_loop()
-        keys = PeerKeys.read(Path(options.keys)) if options.keys else None
-        self._dealer = Dealer(
-            options.controller, self._hear, keys=keys, reconnected=self._reconnected
+        self._member = Membership(
+            options,
+            self,
+            device=str(device),
+            name=options.name,
+            threads=options.threads,
+            keys=PeerKeys.read(Path(options.keys)) if options.keys else None,
         )
-        self._epoch = secrets.randbits(63)  # this process, whatever it is named
+        self._send = self._member.send
         self._port: GlooPort | None = None  # made when the controller has named us
         self._files = Patience(2, PICTURE_S, "pictures")
-        self._part: say.Welcome | None = None
-        self._stages = options.stages  # as it says; those that the engine has are `_serves`
-        self._serves: tuple[str, ...] = ()
+        self._serves: tuple[str, ...] = ()  # stages that the engine has; what it says: the member's
         self._loading: asyncio.Task[None] | None = None
         self._halves = Halves()
         self._engine: Engine | None = None
         self._pulling = Pulling(self._send)
         self._seeing = Seeing(self._send, self._files)
-        self._heard = self._loop.time()
         self._told_loading = 0.0
         self._share_of: say.Share | None = None  # as the controller said last
-        self._ready = False
-        self._said_hello: float | None = None  # when, until it is answered
-        self._leaving = False
-        self._over: asyncio.Future[str] = self._loop.create_future()
         self._on: dict[type, Callable[[Any], None]] = {
             say.Welcome: self._welcome,
             say.Forget: self._seeing.forget,
@@ -94,95 +80,38 @@ class Agent:
             say.Release: self._release,
             say.Share: self._share,
             say.Switch: self._switch,
-            say.Stop: self._stop,
             say.PeerGone: self._peer_gone,
             say.Relay: self._relayed,
-            say.Unknown: self._unknown,
-            say.Denied: self._denied,
             say.Ping: self._pinged,
         }
 
     async def run(self) -> None:
         """Until told to stop; raises Unwanted where the controller refused or fell silent."""
-        self._hello()
-        watch = self._loop.create_task(self._watch())
-        try:
-            reason = await self._over
-            if reason:
-                raise Unwanted(reason)
-        finally:
-            await self._close()  # links may take seconds: the heart beats on
-            watch.cancel()
+        await self._member.run()
 
     def leave(self) -> None:
         """Ask to be drained; asked twice, or without a controller that answers, end now."""
-        silent = self._loop.time() - self._heard > SILENT_S
-        if self._leaving or silent or not self._ready or self._send(say.Leave()) is not Sent.OK:
-            self._end("")
-        self._leaving = True
+        self._member.leave()
 
-    def _end(self, reason: str) -> None:
-        if not self._over.done():
-            self._over.set_result(reason)
-
-    async def _close(self) -> None:
-        """`Bye` is the last word: what is said behind it would come from a stranger."""
+    async def close(self) -> None:
         self._pulling.clear()
         self._files.close()
         if self._engine is not None:
             await asyncio.to_thread(self._engine.stop, ENGINE_STOP_S)
         if self._port is not None:
             await self._port.close()
-        self._send(say.Bye())
-        self._dealer.close()
 
     # Speaking.
-
-    def _send(self, word: say.FromWorker, *frames: bytes) -> Sent:
-        return self._dealer.send(codec.encode(word), *frames)
 
     def _relay(self, peer: str, body: bytes) -> None:
         self._send(say.Relay(peer, body))
 
-    def _hello(self) -> None:
-        options = self._options
-        self._said_hello = self._loop.time()
-        self._send(
-            say.Hello(
-                protocol=say.PROTOCOL,
-                token=options.token,
-                epoch=self._epoch,
-                name=self._part.name if self._part else options.name,
-                stages=self._stages,
-                host=socket.gethostname(),
-                pid=os.getpid(),
-                device=str(self._device),
-                dtype=options.dtype,
-                cores=os.cpu_count() or 1,
-                threads=options.threads,
-                log=options.log,
-            )
-        )
-
-    async def _watch(self) -> None:
-        """Heartbeats, and the controller's silence."""
-        while True:
-            part = self._part
-            await asyncio.sleep(part.beat_s if part else 0.25)
-            silent = self._loop.time() - self._heard
-            if silent > (part.rejoin_s if part else 60.0):
-                self._end(
-                    f"expected a word from {self._options.controller}, got {silent:.0f} s of "
-                    "silence"
-                )
-            if self._ready or (self._loading is not None and self._engine is not None):
-                self._send(self._beat())
-            elif self._said_hello is not None and self._loop.time() - self._said_hello > HELLO_S:
-                self._hello()
-
-    def _beat(self) -> say.Beat:
-        assert self._engine is not None
-        assert self._port is not None
+    def beat(self) -> say.Beat | None:
+        """Also while other stages are loaded."""
+        if self._engine is None or self._port is None:
+            return None
+        if not self._member.ready and self._loading is None:
+            return None
         pulse, port = self._engine.pulse, self._port.stats()
         return say.Beat(
             kv_blocks_used=pulse.kv_blocks_used,
@@ -206,17 +135,9 @@ class Agent:
 
     # Hearing.
 
-    def _hear(self, frames: list[zmq.Frame]) -> None:
-        self._heard = self._loop.time()
-        try:
-            word = codec.to_worker(frames[0].buffer)
-        except codec.BadFrame as error:
-            log.warning("refused a message: %s", error)
-            return
-        if self._over.done() and not isinstance(word, say.Relay):
-            return  # leaving: nothing is begun, only the links are still talked out of
+    def hear(self, word: say.ToWorker, frames: list[zmq.Frame]) -> None:
         if isinstance(word, say.Encode):
-            self._seeing.encode(word, frames[1:])
+            self._seeing.encode(word, frames)
         else:
             self._on[type(word)](word)
 
@@ -224,46 +145,16 @@ class Agent:
         if self._port is not None:
             self._port.renew()  # the controller is alive, so what it knows of is still wanted
 
-    def _denied(self, word: say.Denied) -> None:
-        if not word.again:
-            self._end(word.reason)
-        elif self._ready:
-            log.warning("starting afresh: %s", word.reason)
-            self._forget_everything()
-            self._hello()
-
-    def _unknown(self, word: say.Unknown) -> None:
-        self._introduce("the controller does not know us")
-
-    def _reconnected(self) -> None:
-        """Words may be lost, on both sides: ours, or of the one that took its place."""
-        self._introduce("the connection broke")
-
-    def _introduce(self, why: str) -> None:
-        """To a controller that was started anew: what decodes here goes on meanwhile, and what is
-        stored stays. The same one gives everything to others, and says so."""
-        if self._ready:
-            log.warning("saying hello again: %s", why)
-            self._ready = False
-            self._hello()
-
-    def _forget_everything(self) -> None:
-        self._ready = False
+    def forget(self) -> None:
         self._pulling.clear()
         self._seeing.clear()
         if self._engine is not None:
             self._engine.call(self._engine.clear)
 
-    def _stop(self, word: say.Stop) -> None:
-        self._end("")
-
     def _switch(self, word: say.Switch) -> None:
         """Nothing is left to do here as what we were."""
-        if word.stages == self._stages:
-            return  # the word came twice
-        self._forget_everything()
-        self._stages = word.stages
-        self._hello()
+        if word.stages != self._member.stages:  # it may come twice
+            self._member.start_over(word.stages)
 
     def _share(self, word: say.Share) -> None:
         self._share_of = word
@@ -285,18 +176,17 @@ class Agent:
     # Loading.
 
     def _welcome(self, part: say.Welcome) -> None:
-        self._said_hello = None
         if self._loading is not None:
             return  # welcomed twice
-        mine = self._part or part
+        mine = self._member.part or part
         if (part.model, part.fingerprint) != (mine.model, mine.fingerprint):
-            self._end("the controller serves another model now")
+            self._member.end("the controller serves another model now")
             return
         self._share(say.Share(part.threads, beside=False))
-        if self._engine is not None and self._serves == self._stages:
+        if self._engine is not None and self._serves == self._member.stages:
             self._announce(self._engine.stages)
             return
-        self._part = part
+        self._member.part = part
         if self._port is None:
             self._open_port(part)
         self._loading = self._loop.create_task(self._load(part))
@@ -308,12 +198,13 @@ class Agent:
             self._relay,
             host=self._options.data_host,
             device=self._device.type,
-            epoch=self._epoch,
+            epoch=self._member.epoch,
         )
         self._pulling.port = self._seeing.port = self._port
 
     async def _load(self, part: say.Welcome) -> None:
-        names, stages = self._stages, stages_of(list(self._stages))
+        names = self._member.stages
+        stages = stages_of(list(names))
         await self._rest()
         try:
             made = await self._loop.run_in_executor(
@@ -321,7 +212,7 @@ class Agent:
             )
         except BadCheckpoint as error:
             self._send(say.Unable(str(error)))
-            self._end(str(error))
+            self._member.end(str(error))
             return
         self._start_engine(made, stages)
         self._loading, self._serves = None, names
@@ -354,25 +245,22 @@ class Agent:
         if error is not None:
             log.error("loading failed", exc_info=error)
             self._send(say.Unable(f"loading failed: {error}"))
-            self._end(f"loading failed: {error}")
+            self._member.end(f"loading failed: {error}")
 
     def _announce(self, made: Stages) -> None:
-        assert self._part is not None
+        part = self._member.part
+        assert part is not None
         ready = say.Ready(
             fingerprint=made.fingerprint,
             dtype=made.dtype,
             kv_blocks=made.kv_blocks,
-            store_bytes=self._part.store_bytes if made.encode is not None else 0,
-            staging_bytes=self._part.staging_bytes if made.text is not None else 0,
+            store_bytes=part.store_bytes if made.encode is not None else 0,
+            staging_bytes=part.staging_bytes if made.text is not None else 0,
             held=self._pulling.held(),
             stored=self._seeing.stored(),
         )
-        self._send(ready)
-        self._ready = True
-        self._send(self._beat())  # with its speed: admission predicts by it
-        if self._leaving:  # the controller that was told is no more
-            self._send(say.Leave())
-        self._tell("ready", name=self._part.name, pid=os.getpid())
+        self._member.announce(ready)
+        self._tell("ready", name=part.name, pid=os.getpid())
 
     def _progress(self, done: int, total: int) -> None:
         """From the loading thread; a few words a second are enough."""

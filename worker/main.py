@@ -22,7 +22,8 @@ import orjson
 import torch
 import uvloop
 
-from .agent import Agent, Unwanted
+from .agent import Agent
+from .membership import Unwanted
 from .options import WorkerOptions
 
 log = logging.getLogger(__name__)

@@ -26,7 +26,8 @@ import zmq
 
 from ...transport.channels import BadAddress
 from ...transport.security import BadKeys, PeerKeys
-from .agent import Agent, Unwanted
+from ..membership import Unwanted
+from .agent import Agent
 from .options import EmulatedOptions
 from .profile import emulation_of
 

@@ -17,9 +17,9 @@ from modserve.scheduler.costs.text import TextCost
 from modserve.tests.controller.scripted import PICTURE, TOKEN, controller, conversation
 from modserve.transport import messages as say
 from modserve.transport.messages import Timing
-from modserve.worker.emulated.agent import Unwanted
 from modserve.worker.emulated.answers import tokens
 from modserve.worker.emulated.profile import Emulation
+from modserve.worker.membership import Unwanted
 
 from .crews import Crew, crew
 
