@@ -39,7 +39,6 @@ def stages(
         store_bytes=0,
         staging_bytes=0,
         step_tokens=STEP_TOKENS,
-        gap_s=None,
         step_image_tokens=STEP_IMAGE_TOKENS,
         prefix_bytes=0,  # what is measured is computed
     )

@@ -117,6 +117,10 @@ def bench(
             "Objectives of ttft, tpot and e2el in ms; text. or image. before one narrows it.",
         ),
     ] = None,
+    slo: Annotated[
+        str | None,
+        _option("NAME", "A class of the controller's, for every request; --goodput narrows it."),
+    ] = None,
     more: Annotated[list[str] | None, typer.Argument(hidden=True, metavar="METRIC:MS")] = None,
     percentile_metrics: Annotated[
         str | None, _option("NAMES", f"What is printed, of {','.join(METRICS)}.")
@@ -155,7 +159,9 @@ def bench(
         Wanted(**{field.name: context.params[field.name] for field in fields(Wanted)})
     )
     if url is None:
-        target = ours(controller, keys, tokenizer, ignore_eos=ignore_eos)
+        target = ours(
+            controller, keys, tokenizer, ignore_eos=ignore_eos, slo=slo, objectives=objectives
+        )
     else:
         target = other(url, model, tokenizer, ignore_eos=ignore_eos)
     maker = Maker(
@@ -206,6 +212,8 @@ def _check_together(context: typer.Context) -> None:
         name for name in given if str(context.get_parameter_source(name)).endswith("COMMANDLINE")
     ]
     for name in typed:
+        if name == "slo" and given["url"] is not None:
+            raise typer.BadParameter("expected --slo without --url: another server has no classes")
         if name in TOLD_BY_TRACE and given["trace"] is not None:
             raise typer.BadParameter(f"expected --trace or {_flag(name)}, got both")
         if (needed := NEEDED.get(name)) is not None and given[needed] is None:

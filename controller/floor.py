@@ -131,7 +131,6 @@ class Floor:
             store_bytes=parts.store_bytes,
             staging_bytes=parts.staging_bytes,
             step_tokens=parts.step_tokens,
-            gap_s=parts.gap_s,
             step_image_tokens=parts.step_image_tokens,
             prefix_bytes=parts.prefix_bytes,
         )

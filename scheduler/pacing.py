@@ -1,15 +1,18 @@
 """How much work one step may take so that what runs beside it keeps its pace.
 
 Every decode of a text step gets its next token when the step ends, so the step's prefill chunk is
-what the others wait for. Seconds are told by whoever measures them; the last few count, by their
-median, since a step that the machine held up says nothing about the next one.
+what the others wait for: how long it may be goes by the most hurried of them. Seconds are told by
+whoever measures them; the last few count, by their median, since a step that the machine held up
+says nothing about the next one.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from math import inf
 from statistics import median
 
+GAP, LONGEST_S = 2.5, 2.5  # of the promised time for each token, a single one may take, and at most
 REMEMBERED = 9  # steps
 TELLING = 32  # tokens of a prefill chunk from which its time is not mostly overhead
 LEAST = 64  # tokens of a chunk, however slow the machine
@@ -19,11 +22,19 @@ SHARE = 1.5  # of the decodes' own time that a chunk may take in any case: a pre
 # off keeps its blocks, and those behind it wait longer than any decode gains
 
 
+def gap_of(tpot_s: float) -> float:
+    """The longest that a decode should wait for its next token, where `tpot_s` was promised as an
+    average: most of its tokens come sooner."""
+    return min(GAP * tpot_s, LONGEST_S)
+
+
 class TextPace:
-    def __init__(self, most_tokens: int, gap_s: float | None) -> None:
-        """`most_tokens` of a step in any case; `gap_s` is the longest that a decode should wait
-        for its next token, None: as long as it takes."""
-        self.most_tokens, self.gap_s = most_tokens, gap_s
+    """A `gap_s` is the longest that any decode of a step should wait for its next token; inf: as
+    long as it takes."""
+
+    def __init__(self, most_tokens: int) -> None:
+        """`most_tokens` of a step in any case."""
+        self.most_tokens = most_tokens
         self._decode_s: deque[float] = deque(maxlen=REMEMBERED)  # of steps without a prefill
         self._token_s: deque[float] = deque(maxlen=REMEMBERED)  # of a prefill, for each token
 
@@ -36,19 +47,19 @@ class TextPace:
             # The decodes' time may be an old one: while prefills wait, no step goes without.
             self._token_s.append(max(seconds / 4, seconds - beside_s) / prefill_tokens)
 
-    def budget(self, decodes: int) -> int:
+    def budget(self, decodes: int, gap_s: float) -> int:
         """Tokens of the next step, its decodes among them."""
-        if self.gap_s is None or not decodes or not self.token_s:
+        if gap_s == inf or not decodes or not self.token_s:
             return self.most_tokens
-        left_s = max(self.gap_s - self.decode_s, SHARE * self.decode_s)
+        left_s = max(gap_s - self.decode_s, SHARE * self.decode_s)
         return decodes + max(LEAST, int(min(self.most_tokens - decodes, left_s / self.token_s)))
 
-    def rest_s(self, since_s: float) -> float:
+    def rest_s(self, since_s: float, gap_s: float) -> float:
         """How much later a step that only decodes may begin than `since_s` after the last one, and
         still keep its gap: for when others want the cores."""
-        if self.gap_s is None:
+        if gap_s == inf:
             return 0.0
-        return max(0.0, min(RESTING * self.gap_s, self.gap_s - self.decode_s) - since_s)
+        return max(0.0, min(RESTING * gap_s, gap_s - self.decode_s) - since_s)
 
     @property
     def token_s(self) -> float:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from ...scheduler.batching import Runnable
+from ...scheduler.pacing import gap_of
 from ...transport.messages import Decode, Prefill, Sampling, Span
 
 
@@ -23,6 +24,7 @@ class Sequence:
     client: int
     order: int
     rank: float
+    gap_s: float
     prompt_tokens: int
     tokens: int  # prompt and everything emitted
     sampling: Sampling
@@ -44,6 +46,7 @@ class Sequence:
             client=word.client,
             order=word.order,
             rank=0.0 if isinstance(word, Decode) else word.rank,
+            gap_s=gap_of(word.tpot_s),
             prompt_tokens=word.prompt_tokens,
             tokens=len(word.token_ids),
             sampling=word.sampling,
@@ -73,4 +76,4 @@ class Sequence:
     @property
     def runnable(self) -> Runnable:
         decoding = self.doing is Doing.DECODING
-        return Runnable(self.id, self.rank, self.computed, self.ready, decoding)
+        return Runnable(self.id, self.rank, self.computed, self.ready, decoding, self.gap_s)

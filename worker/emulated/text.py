@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...scheduler.batching import Grower, next_batch, preempt
+from ...scheduler.batching import Grower, next_batch, preempt, tightest
 from ...scheduler.costs.text import TextCost, TextWork
 from ...scheduler.pacing import TextPace
 from ...transport import codec
@@ -109,7 +109,7 @@ class TextStage:
         preempted = self._make_room()
         runnable = [sequence.runnable for sequence in self.sequences.values()]
         decodes = sum(one.decoding for one in runnable)
-        batch = next_batch(runnable, self.pace.budget(decodes))
+        batch = next_batch(runnable, self.pace.budget(decodes, tightest(runnable)))
         if not batch and not preempted:
             return None
         pieces = [(name, self.sequences[name].run, tokens) for name, tokens in batch]

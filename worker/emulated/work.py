@@ -39,7 +39,7 @@ class Work:
         if stages & TEXT:
             text = TextStage(
                 costs.text,
-                TextPace(part.step_tokens, part.gap_s if Stage.DECODE in stages else None),
+                TextPace(part.step_tokens),
                 blocks=sizes.kv_blocks,
                 block_size=part.block_size,
                 cross=sizes.facts.cross_layers > 0,

@@ -105,7 +105,6 @@ def _stages(folder: Path, device: torch.device, threads: int, told: Told) -> Sta
         store_bytes=0,
         staging_bytes=0,
         step_tokens=STEP_TOKENS,
-        gap_s=None,
         step_image_tokens=STEP_IMAGE_TOKENS,
         prefix_bytes=0,  # what is measured is computed
     )

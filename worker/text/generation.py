@@ -20,7 +20,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from ...scheduler.batching import Grower, Runnable, next_batch, preempt
+from ...scheduler.batching import Grower, Runnable, next_batch, preempt, tightest
 from ...scheduler.pacing import TextPace
 from ...scheduler.sharing import few_threads
 from ...transport.messages import Sampling
@@ -52,7 +52,6 @@ class TextStage:
         *,
         eos_ids: frozenset[int],
         step_tokens: int = 512,
-        gap_s: float | None = None,
         decodes: bool = True,
         cached_blocks: int = 0,
     ) -> None:
@@ -66,7 +65,7 @@ class TextStage:
         self.prefixes = Prefixes(pool, cached_blocks)
         self.tokenizer = tokenizer
         self.eos_ids = eos_ids
-        self._paces = {beside: TextPace(step_tokens, gap_s) for beside in (False, True)}
+        self._paces = {beside: TextPace(step_tokens) for beside in (False, True)}
         self.beside = False  # somebody who yields to this worker has work
         self._begun = 0.0  # the last step
         self.sequences: dict[str, Sequence] = {}
@@ -161,7 +160,8 @@ class TextStage:
             s.computed < s.ready for s in self.sequences.values() if s.doing is not Doing.DECODING
         ):
             return 0.0
-        return self.pace.rest_s(time.perf_counter() - self._begun)
+        gap_s = tightest(self._runnable())
+        return self.pace.rest_s(time.perf_counter() - self._begun, gap_s)
 
     @contextmanager
     def _threads(self) -> Iterator[None]:
@@ -183,12 +183,12 @@ class TextStage:
     def warm_up(self) -> None:
         """Pay once, before the first request, for what first runs of each shape cost; then see
         how long steps take."""
-        most, gap_s = self.pace.most_tokens, self.pace.gap_s
+        most = self.pace.most_tokens
         for requests, tokens in ((1, most), (2, 16), (8, 16)):
             self._try(requests, tokens)
         for beside in self._paces:
             self.beside = beside
-            self._paces[beside] = TextPace(most, gap_s)
+            self._paces[beside] = TextPace(most)
             for _ in range(3):
                 self._try(1, min(MEASURED, most))
                 self._try(8, 4)
@@ -283,12 +283,9 @@ class TextStage:
         return victims
 
     def _forward(self) -> tuple[list[Progress], int, int]:
-        runnable = [
-            Runnable(s.id, s.task.rank, s.computed, s.ready, s.doing is Doing.DECODING)
-            for s in self.sequences.values()
-        ]
+        runnable = self._runnable()
         decodes = sum(one.decoding for one in runnable)
-        batch = next_batch(runnable, self.pace.budget(decodes))
+        batch = next_batch(runnable, self.pace.budget(decodes, tightest(runnable)))
         if not batch:
             return [], 0, 0
         step = lay_out([(self.sequences[name], tokens) for name, tokens in batch], self.pool)
@@ -296,6 +293,19 @@ class TextStage:
             chosen = self._choose(step)
         progress = [self._progress(piece, chosen.get(piece.sequence.id)) for piece in step.pieces]
         return progress, len(step.ids) - step.decodes, step.decodes
+
+    def _runnable(self) -> list[Runnable]:
+        return [
+            Runnable(
+                one.id,
+                one.task.rank,
+                one.computed,
+                one.ready,
+                decoding=one.doing is Doing.DECODING,
+                gap_s=one.task.gap_s,
+            )
+            for one in self.sequences.values()
+        ]
 
     def _choose(self, step: Step) -> dict[str, Sampled]:
         """Compute the step; the next token of each request that has come to its end."""
