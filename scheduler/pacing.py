@@ -38,6 +38,11 @@ class TextPace:
         self._decode_s: deque[float] = deque(maxlen=REMEMBERED)  # of steps without a prefill
         self._token_s: deque[float] = deque(maxlen=REMEMBERED)  # of a prefill, for each token
 
+    def forget(self) -> None:
+        """The steps so far say nothing about those to come."""
+        self._decode_s.clear()
+        self._token_s.clear()
+
     def took(self, prefill_tokens: int, decodes: int, seconds: float) -> None:
         """A step of so many tokens took so long."""
         if not prefill_tokens:

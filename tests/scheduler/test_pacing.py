@@ -61,6 +61,12 @@ def test_a_step_that_the_machine_held_up_is_forgotten() -> None:
     assert pace.budget(8, GAP_S) == pytest.approx(108, abs=1)
 
 
+def test_what_is_forgotten_limits_nothing() -> None:
+    pace = measured()
+    pace.forget()
+    assert (pace.budget(8, GAP_S), pace.token_s, pace.decode_s) == (512, 0.0, 0.0)
+
+
 def test_a_machine_that_became_slower_is_believed_after_some_steps() -> None:
     pace = measured()
     for _ in range(9):

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from collections.abc import Sequence as Rows
 from contextlib import ExitStack, contextmanager
+from copy import deepcopy
 
 import torch
 from tokenizers import Tokenizer
@@ -183,16 +184,26 @@ class TextStage:
     def warm_up(self) -> None:
         """Pay once, before the first request, for what first runs of each shape cost; then see
         how long steps take."""
-        most = self.pace.most_tokens
-        for requests, tokens in ((1, most), (2, 16), (8, 16)):
+        for requests, tokens in ((1, self.pace.most_tokens), (2, 16), (8, 16)):
             self._try(requests, tokens)
-        for beside in self._paces:
-            self.beside = beside
-            self._paces[beside] = TextPace(most)
-            for _ in range(3):
-                self._try(1, min(MEASURED, most))
-                self._try(8, 4)
-        self.beside = False
+        self._time(beside=False)
+        if self._gives_up_threads():
+            self._time(beside=True)
+            self.beside = False
+        else:
+            self._paces[True] = deepcopy(self._paces[False])
+
+    def _gives_up_threads(self) -> bool:
+        """Whether steps are other ones with somebody beside: not on a GPU, nor on one thread."""
+        every = torch.get_num_threads()
+        return self.pool.device.type == "cpu" and few_threads(every, beside=True) < every
+
+    def _time(self, *, beside: bool) -> None:
+        self.beside = beside
+        self.pace.forget()
+        for _ in range(3):
+            self._try(1, min(MEASURED, self.pace.most_tokens))
+            self._try(8, 4)
 
     def _try(self, requests: int, tokens: int) -> None:
         for number in range(requests):
