@@ -16,7 +16,7 @@ GAP, LONGEST_S = 2.5, 2.5  # of the promised time for each token, a single one m
 REMEMBERED = 9  # steps
 TELLING = 32  # tokens of a prefill chunk from which its time is not mostly overhead
 LEAST = 64  # tokens of a chunk, however slow the machine
-RESTING = 0.4  # of the gap, from one step's beginning to the next one's, while others compute
+EARLY = 0.9  # of the promised time for each token: where others want the cores, no sooner
 BATCH_S = 0.25  # of an encode: an image that is done is not kept for others much longer than this
 SHARE = 1.5  # of the decodes' own time that a chunk may take in any case: a prefill that is put
 # off keeps its blocks, and those behind it wait longer than any decode gains
@@ -25,7 +25,13 @@ SHARE = 1.5  # of the decodes' own time that a chunk may take in any case: a pre
 def gap_of(tpot_s: float) -> float:
     """The longest that a decode should wait for its next token, where `tpot_s` was promised as an
     average: most of its tokens come sooner."""
-    return min(GAP * tpot_s, LONGEST_S)
+    return inf if tpot_s == inf else min(GAP * tpot_s, LONGEST_S)
+
+
+def due_s(first_s: float, tokens: int, tpot_s: float) -> float:
+    """When token number `tokens` after the first one, which came at `first_s`, should be there:
+    who had to wait for others goes without rest until it has caught up."""
+    return first_s + EARLY * tpot_s * tokens
 
 
 class TextPace:
@@ -59,12 +65,12 @@ class TextPace:
         left_s = max(gap_s - self.decode_s, SHARE * self.decode_s)
         return decodes + max(LEAST, int(min(self.most_tokens - decodes, left_s / self.token_s)))
 
-    def rest_s(self, since_s: float, gap_s: float) -> float:
-        """How much later a step that only decodes may begin than `since_s` after the last one, and
-        still keep its gap: for when others want the cores."""
+    def rest_s(self, since_s: float, gap_s: float, left_s: float) -> float:
+        """How long a step that only decodes may wait, for when others want the cores: the last one
+        began `since_s` ago, and a token of this one is due in `left_s`."""
         if gap_s == inf:
             return 0.0
-        return max(0.0, min(RESTING * gap_s, gap_s - self.decode_s) - since_s)
+        return max(0.0, min(left_s, gap_s - since_s) - self.decode_s)
 
     @property
     def token_s(self) -> float:

@@ -19,7 +19,6 @@ from threading import Thread
 import torch
 from torch import Tensor
 
-from ..scheduler.pacing import gap_of
 from ..transport import codec
 from ..transport.messages import Delta, Deltas, Row, Sampling, Span
 from .assembly import Stages
@@ -274,7 +273,7 @@ class Engine:
             sampling=task.sampling,
             order=task.order,
             rank=task.rank,
-            gap_s=gap_of(task.tpot_s),
+            tpot_s=task.tpot_s,
             spans=tuple(text.Span(s.start, s.length, s.image, s.tiles, s.key) for s in task.spans),
             hand_over=task.hand_over,
         )

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modserve.scheduler.pacing import LEAST, LONGEST_S, RESTING, SHARE, ImagePace, TextPace, gap_of
+from modserve.scheduler.pacing import LEAST, LONGEST_S, SHARE, ImagePace, TextPace, due_s, gap_of
 
 GAP_S = 0.15
 
@@ -40,13 +40,13 @@ def test_a_gap_is_a_few_times_what_was_promised_on_average() -> None:
 
 def test_where_nothing_was_promised_only_the_limit_counts() -> None:
     assert measured().budget(8, inf) == 512
-    assert measured().rest_s(0.0, inf) == 0.0
+    assert measured().rest_s(0.0, inf, inf) == 0.0
 
 
 def test_those_who_can_wait_longer_leave_more_to_a_prefill_and_rest_longer() -> None:
     pace = measured(decode_s=0.05)
     assert pace.budget(8, gap_of(0.15)) > pace.budget(8, gap_of(0.1)) > pace.budget(8, gap_of(0.05))
-    assert pace.rest_s(0.0, gap_of(0.15)) > pace.rest_s(0.0, gap_of(0.1))
+    assert due_s(1.0, 10, 0.15) > due_s(1.0, 10, 0.1) > 1.0
 
 
 def test_a_prefill_goes_on_even_where_decodes_alone_take_longer() -> None:
@@ -103,12 +103,25 @@ def test_an_encode_batch_takes_so_long_at_most() -> None:
     assert pace.budget() == 250
 
 
-def test_decodes_rest_until_their_gap_is_nearly_over() -> None:
+def test_decodes_rest_until_a_token_is_due() -> None:
     pace = measured(decode_s=0.02)
-    assert pace.rest_s(0.03, GAP_S) == pytest.approx(RESTING * 0.15 - 0.03)
-    assert pace.rest_s(0.14, GAP_S) == 0.0
+    assert pace.rest_s(0.03, GAP_S, 0.1) == pytest.approx(0.1 - 0.02)
+    assert pace.rest_s(0.03, GAP_S, 9.0) == pytest.approx(GAP_S - 0.03 - 0.02), "and no gap longer"
 
 
-def test_decodes_that_take_their_whole_gap_do_not_rest() -> None:
-    assert measured(decode_s=0.1).rest_s(0.0, GAP_S) == pytest.approx(0.05)
-    assert measured(decode_s=0.2).rest_s(0.0, GAP_S) == 0.0
+def test_decodes_that_are_late_do_not_rest() -> None:
+    assert measured().rest_s(0.0, GAP_S, 0.01) == 0.0
+    assert measured().rest_s(0.0, GAP_S, -3.0) == 0.0
+    assert measured(decode_s=0.2).rest_s(0.0, GAP_S, 9.0) == 0.0
+
+
+@given(st.lists(st.floats(0.0, 0.5), min_size=1, max_size=60), st.floats(0.05, 1.0))
+def test_who_rests_until_its_tokens_are_due_keeps_its_promise_if_steps_allow(
+    others: list[float], tpot_s: float
+) -> None:
+    """Steps that others make long use up what the ones before have saved, and no more."""
+    pace, now = measured(decode_s=0.02), 0.0
+    for number, other_s in enumerate(others, start=1):
+        now += pace.rest_s(0.0, gap_of(tpot_s), due_s(0.0, number, tpot_s) - now)
+        now += 0.02 + (other_s if other_s < due_s(0.0, number, tpot_s) - now - 0.02 else 0.0)
+        assert now <= tpot_s * number

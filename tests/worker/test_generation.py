@@ -331,6 +331,27 @@ def test_steps_are_timed_for_somebody_beside_where_they_differ(
     assert stage.pace.token_s > 0, "what is measured from here on is each one's own"
 
 
+def test_decodes_rest_beside_somebody_until_their_tokens_are_due(
+    checkpoints: dict[str, Checkpoint],
+) -> None:
+    model = checkpoints["qwen2"]
+    stage = model.stage()
+    stage.warm_up()
+    patient = replace(named(model.request(words(50)), "a").task, tpot_s=10.0)
+    stage.admit(patient)
+    stage.beside = True
+    assert stage.rest_s() == 0.0, "a prompt waits"
+    stage.step()
+    assert 0.0 < stage.rest_s() <= 2.5
+    hurried = replace(named(model.request(words(5)), "b").task, tpot_s=1e-6)
+    stage.admit(hurried)
+    stage.step()
+    assert stage.rest_s() == 0.0, "one of them is in a hurry"
+    stage.drop("b")
+    stage.beside = False
+    assert stage.rest_s() == 0.0, "nobody wants the cores"
+
+
 def test_an_end_token_ends_the_request_and_counts_as_said(
     checkpoints: dict[str, Checkpoint],
 ) -> None:

@@ -22,7 +22,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from ...scheduler.batching import Grower, Runnable, next_batch, preempt, tightest
-from ...scheduler.pacing import TextPace
+from ...scheduler.pacing import TextPace, gap_of
 from ...scheduler.sharing import few_threads
 from ...transport.messages import Sampling
 from ..families.text import TextHalf
@@ -120,7 +120,7 @@ class TextStage:
             )
         sequence.emission = self._emission(task, emitted)
         sequence.row = _row(task, emitted)
-        sequence.doing = Doing.DECODING
+        sequence.begin_to_decode(time.perf_counter())
 
     def drop(self, request_id: str, *, sound: bool = True) -> None:
         """Free everything of a request; harmless when it has ended already. Its KV may stay in
@@ -161,8 +161,10 @@ class TextStage:
             s.computed < s.ready for s in self.sequences.values() if s.doing is not Doing.DECODING
         ):
             return 0.0
-        gap_s = tightest(self._runnable())
-        return self.pace.rest_s(time.perf_counter() - self._begun, gap_s)
+        now = time.perf_counter()
+        decoding = [s for s in self.sequences.values() if s.doing is Doing.DECODING]
+        left_s = min((sequence.due_s for sequence in decoding), default=now) - now
+        return self.pace.rest_s(now - self._begun, tightest(self._runnable()), left_s)
 
     @contextmanager
     def _threads(self) -> Iterator[None]:
@@ -313,7 +315,7 @@ class TextStage:
                 one.computed,
                 one.ready,
                 decoding=one.doing is Doing.DECODING,
-                gap_s=one.task.gap_s,
+                gap_s=gap_of(one.task.tpot_s),
             )
             for one in self.sequences.values()
         ]
@@ -339,8 +341,10 @@ class TextStage:
         emitted = sequence.emission.push(sampled.token_id)
         if chunk is not None:
             self.prefixes.know(sequence.id, sequence.keys)
-            hand_over = sequence.task.hand_over
-            sequence.doing = Doing.HANDING_OVER if hand_over else Doing.DECODING
+            if sequence.task.hand_over:
+                sequence.doing = Doing.HANDING_OVER
+            else:
+                sequence.begin_to_decode(time.perf_counter())
         if emitted.finish_reason is not None:
             self.drop(sequence.id)
         return Progress(

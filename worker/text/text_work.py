@@ -32,7 +32,7 @@ class TextTask:
     sampling: Sampling
     order: int  # of arrival: the youngest gives way when blocks run out
     rank: float = 0.0  # among prompts that wait: lower goes first
-    gap_s: float = inf  # the longest that it should wait for a token once it decodes
+    tpot_s: float = inf  # promised
     spans: tuple[Span, ...] = ()
     hand_over: bool = False  # prefill here, decode elsewhere
 
