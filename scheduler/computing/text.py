@@ -49,7 +49,7 @@ class Ended:
 
     first: list[Sequence]  # prefilled, and one token emitted
     crossed: list[Sequence]  # decodes whose tokens are one more than their blocks hold
-    over: list[Sequence]  # whose answer has ended, some of `first` among them
+    over: list[Sequence]  # decodes whose answer has ended
     exported: list[Export]
 
 
@@ -205,7 +205,6 @@ class TextStage:
             ended.first.append(sequence)
             if sequence.tokens >= sequence.ends_at:
                 self.drop(sequence.id)
-                ended.over.append(sequence)
                 return
             del self._prefilling[sequence.id]
             if sequence.hand_over:
