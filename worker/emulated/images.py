@@ -9,11 +9,11 @@ from typing import Any
 
 import zmq
 
+from ...scheduler.computing.encoding import Task
 from ...scheduler.costs.encode import PreprocessCost
 from ...transport import messages as say
 from ...transport.pictures import BadImage, measure
 from ..store import EmbeddingStore
-from .encoding import Task
 from .engine import Engine
 from .sizes import Sizes
 from .waiting import Lane
