@@ -171,10 +171,10 @@ class Hands:
             request.prompt_tokens,
             request.emitted,
             len(request.media),
-            request.runs,
+            told.runs,
             f": {error}" if error else "",
         )
-        image_tokens = sum(span.rows for span in ticket.spans)
+        image_tokens = sum(span.rows for span in ticket.spans) if ticket.spans else 0
         return say.Ended(
             request_id=request.id,
             finish_reason=REASONS.get(request.phase, reason),
