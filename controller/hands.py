@@ -157,7 +157,7 @@ class Hands:
         frame = codec.encode(word)
         if request.phase is Phase.DONE:
             self._office.ended.keep(session.identity, request.id, [*ticket.frames, frame])
-        self._office.clients.send(session, frame, self._office.now())
+        self._office.clients.send(session, frame)
 
     def _last_word(self, ticket: Ticket, reason: str, first: float | None) -> say.Ended:
         request = ticket.request
