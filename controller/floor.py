@@ -347,7 +347,7 @@ class Floor:
         for number, frame in by_client.items():
             session = office.clients.numbered(number)
             if frame and session is not None and not session.gone:
-                office.clients.send(session, frame, now)
+                office.clients.send(session, frame)
         going: list[tuple[str, int, int]] = []
         for row in rows:
             ticket = office.tickets.get(row.request_id)

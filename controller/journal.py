@@ -97,6 +97,10 @@ class Journal:
 
     # Changes.
 
+    @property
+    def on(self) -> bool:
+        return self._folder is not None
+
     def keep(self, kept: Kept, then: Then) -> None:
         """`then` is told from the loop, within about `WAIT_S`."""
         if self._folder is None:
