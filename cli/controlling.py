@@ -117,10 +117,10 @@ def start_controller(
         ),
     ] = None,
     launcher: Launcher = None,
-    gpus: Gpus = "",
-    data_host: DataHost = "",
-    ray_address: RayAddress = "auto",
-    ray_resources: RayResources = "",
+    gpus: Gpus = None,
+    data_host: DataHost = None,
+    ray_address: RayAddress = None,
+    ray_resources: RayResources = None,
     json: Annotated[
         bool, typer.Option("--json", help="Print the ready line as a JSON object.")
     ] = False,
@@ -146,9 +146,7 @@ def start_controller(
     if one.strict_journal and not one.journal:
         raise typer.BadParameter("expected --strict-journal or --no-journal, got both")
     options = options_of(replace(told, controller=one), model_folder(one.model), json=json)
-    starting = launching(
-        launcher or told.scaling.launcher, gpus, data_host, ray_address, ray_resources
-    )
+    starting = launching(options.launching, launcher, gpus, data_host, ray_address, ray_resources)
     serve(replace(options, launching=starting))
 
 
