@@ -51,6 +51,7 @@ def shown(config: Config) -> dict[str, Any]:
             for role, one in config.stages.items()
         },
         "scaling": msgspec.to_builtins(config.scaling),
+        "launching": msgspec.to_builtins(config.launching),
         "policies": msgspec.to_builtins(config.policies),
     }
 
@@ -59,7 +60,7 @@ def _settings(meaning: dict[str, Any]) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 3, 0, 0))
     table.add_column(style="bold")
     table.add_column(overflow="fold")
-    for name in ("controller", "scaling", "policies"):
+    for name in ("controller", "scaling", "launching", "policies"):
         for key, value in meaning[name].items():
             table.add_row(f"{name}.{key}", _said(value))
     return table

@@ -26,8 +26,9 @@ class NotStarted(Exception):
 class Cluster:
     """State and logs lie in a folder of its own, which leaves with it."""
 
-    def __init__(self, model: str) -> None:
-        self._model = model
+    def __init__(self, model: str, *options: str) -> None:
+        """`options`: more of those of `msctl start-controller`."""
+        self._options = ("--model", model, *options)
         self._ending = ExitStack()
         self._launches: list[Launch] = []
 
@@ -74,7 +75,7 @@ class Cluster:
 
     def _start(self) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-P", "-m", "modserve.cli.leash", "start-controller"]
-        command += ["--model", self._model, "--bind", "tcp://127.0.0.1:0"]
+        command += [*self._options, "--bind", "tcp://127.0.0.1:0"]
         with (self._home / "controller.log").open("wb") as log:
             return subprocess.Popen(
                 command,

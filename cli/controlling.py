@@ -52,10 +52,10 @@ def start_controller(
     prefix_cache: option.PrefixCache = None,
     image_cache: option.ImageCache = None,
     launcher: Launcher = None,
-    gpus: Gpus = "",
-    data_host: DataHost = "",
-    ray_address: RayAddress = "auto",
-    ray_resources: RayResources = "",
+    gpus: Gpus = None,
+    data_host: DataHost = None,
+    ray_address: RayAddress = None,
+    ray_resources: RayResources = None,
     json: option.ReadyJson = False,
 ) -> None:
     """Serve one model: take requests and give them to workers. Stays in the foreground.
@@ -79,9 +79,7 @@ def start_controller(
     if one.strict_journal and not one.journal:
         raise typer.BadParameter("expected --strict-journal or --no-journal, got both")
     options = options_of(replace(told, controller=one), model_folder(one.model), json=json)
-    starting = launching(
-        launcher or told.scaling.launcher, gpus, data_host, ray_address, ray_resources
-    )
+    starting = launching(options.launching, launcher, gpus, data_host, ray_address, ray_resources)
     serve(replace(options, launching=starting))
 
 

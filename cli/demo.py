@@ -6,6 +6,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -13,6 +14,7 @@ from rich.text import Text
 
 from ..client import Answer, Client
 from .cluster import Cluster, wait_for
+from .plots import check_plot
 from .printing import console
 from .shares import WIDTH_WITH_BAR, table_of
 from .termination import interrupted_by_sigterm
@@ -52,11 +54,40 @@ REQUESTS = (
 
 
 def add(app: typer.Typer) -> None:
-    app.command(epilog="Example: msctl demo")(demo)
+    app.command(epilog="Example: msctl demo --burst")(demo)
 
 
-def demo() -> None:
+def demo(
+    burst: Annotated[
+        bool,
+        typer.Option(
+            "--burst",
+            help="Traffic that comes in bursts instead, for two minutes and a half: workers are "
+            "launched and drained with it. Ends with a table and a plot.",
+        ),
+    ] = False,
+    switch: Annotated[
+        bool,
+        typer.Option(
+            "--switch", help="With --burst: launch nobody, let workers change their stages."
+        ),
+    ] = False,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PNG",
+            help="With --burst: where the plot goes.",
+            show_default="modserve-burst.png in this folder",
+        ),
+    ] = None,
+) -> None:
     """Start a controller and a worker for each stage, show them pictures, stop them again."""
+    if burst:
+        _burst(plot or Path("modserve-burst.png"), only_switch=switch)
+        return
+    if switch or plot is not None:
+        option = "--switch" if switch else "--plot"
+        raise typer.BadParameter(f"expected --burst with {option}, got none")
     out = console()
     begun = time.monotonic()
     with interrupted_by_sigterm():
@@ -66,6 +97,24 @@ def demo() -> None:
     )
     _show_next(out)
     if right < len(REQUESTS):
+        raise typer.Exit(1)
+
+
+def _burst(plot: Path, *, only_switch: bool) -> None:
+    from .bursting.demo import LAUNCHING, SWITCHING_ONLY, conclude, show  # takes a moment to import
+    from .bursting.story import Story
+
+    check_plot(plot)
+    out, story = console(), Story(())
+    try:
+        with interrupted_by_sigterm():
+            show(SWITCHING_ONLY if only_switch else LAUNCHING, story, out)
+    except KeyboardInterrupt:  # what was seen until then is shown
+        if story.records:
+            conclude(story, plot, out)
+        raise typer.Exit(130) from None
+    conclude(story, plot, out)
+    if story.failed:
         raise typer.Exit(1)
 
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..scheduler.stage import ROLES
-
 if TYPE_CHECKING:
     from ..controller.launching.options import LaunchOptions, Resources
-
-NEED = re.compile(r"(\w+)=(\d+(?:\.\d+)?)cpu(?:\+(\d+(?:\.\d+)?)gpu)?")
 
 Launcher = Annotated[
     str | None,
@@ -23,7 +21,7 @@ Launcher = Annotated[
     ),
 ]
 Gpus = Annotated[
-    str,
+    str | None,
     typer.Option(
         metavar="N,N",
         help="GPUs of this host that --launcher local gives to workers, one each; where all are "
@@ -31,7 +29,7 @@ Gpus = Annotated[
     ),
 ]
 DataHost = Annotated[
-    str,
+    str | None,
     typer.Option(
         metavar="HOST",
         help="Address of this host that other workers send tensors to, for --launcher local where "
@@ -39,10 +37,15 @@ DataHost = Annotated[
     ),
 ]
 RayAddress = Annotated[
-    str, typer.Option(metavar="ADDRESS", help="Of the Ray cluster for --launcher ray.")
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Of the Ray cluster for --launcher ray.",
+        show_default="auto",
+    ),
 ]
 RayResources = Annotated[
-    str,
+    str | None,
     typer.Option(
         metavar="ROLE=NEED,…",
         help="What Ray sets apart for a worker, as encode=2cpu,text=4cpu+1gpu; 1cpu by default.",
@@ -51,27 +54,37 @@ RayResources = Annotated[
 
 
 def launching(
-    launcher: str, gpus: str, data_host: str, ray_address: str, ray_resources: str
+    told: LaunchOptions,
+    launcher: str | None,
+    gpus: str | None,
+    data_host: str | None,
+    ray_address: str | None,
+    ray_resources: str | None,
 ) -> LaunchOptions:
-    """Raises BadParameter."""
-    from ..controller.launching.options import LaunchOptions  # takes a moment to import
-
-    if not re.fullmatch(r"(\d+(,\d+)*)?", gpus):
-        raise typer.BadParameter(f"expected GPU numbers like 0,1, got {gpus}", param_hint="--gpus")
-    return LaunchOptions(
-        launcher=launcher,
-        gpus=tuple(int(one) for one in gpus.split(",") if one),
-        data_host=data_host,
-        ray_address=ray_address,
-        resources=dict(_need(one) for one in ray_resources.split(",") if one),
-    )
+    """What a file told, but for what is given here; raises BadParameter."""
+    given = {
+        "launcher": launcher,
+        "gpus": None if gpus is None else _gpus(gpus),
+        "data_host": data_host,
+        "ray_address": ray_address,
+        "resources": None if ray_resources is None else dict(_needs(ray_resources)),
+    }
+    named: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    return replace(told, **named)
 
 
-def _need(text: str) -> tuple[str, Resources]:
-    from ..controller.launching.options import Resources
+def _gpus(text: str) -> tuple[int, ...]:
+    if not re.fullmatch(r"(\d+(,\d+)*)?", text):
+        raise typer.BadParameter(f"expected GPU numbers like 0,1, got {text}", param_hint="--gpus")
+    return tuple(int(one) for one in text.split(",") if one)
 
-    found = NEED.fullmatch(text)
-    if found is None or found[1] not in ROLES:
-        expected = f"expected a role of {', '.join(ROLES)} with its need like text=4cpu+1gpu"
-        raise typer.BadParameter(f"{expected}, got {text}", param_hint="--ray-resources")
-    return found[1], Resources(float(found[2]), float(found[3] or 0.0))
+
+def _needs(text: str) -> Iterator[tuple[str, Resources]]:
+    from ..controller.launching.needs import need  # takes a moment to import
+
+    for one in filter(None, text.split(",")):
+        role, _, what = one.partition("=")
+        try:
+            yield role, need(role, what)
+        except ValueError as error:
+            raise typer.BadParameter(str(error), param_hint="--ray-resources") from error

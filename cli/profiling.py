@@ -14,12 +14,9 @@ from ..transport.profiles import save_profiles
 from ..transport.state import profiles_folder
 from .controlling import model_folder
 from .options import Json
+from .plots import NotDrawn, check_plot
 from .printing import console
 from .workers import device_of
-
-
-class NotDrawn(Exception):
-    """One sentence."""
 
 
 def add(app: typer.Typer) -> None:
@@ -67,7 +64,7 @@ def profile(
     from .measuring import measure  # it takes a moment to import
 
     if plot is not None:
-        _check_plot(plot)
+        check_plot(plot)
     where = profiles_folder() if out is None else out
     _check_out(where)
     folder = model_folder(model)
@@ -103,18 +100,6 @@ def _check_out(out: Path) -> None:
         raise typer.BadParameter(f"expected a folder for {out}, got none")
     if out.suffix != ".json" and out.exists() and not out.is_dir():
         raise typer.BadParameter(f"expected NAME.json or a folder, got {out}")
-
-
-def _check_plot(plot: Path) -> None:
-    if plot.suffix != ".png":
-        raise typer.BadParameter(f"expected NAME.png, got {plot}")
-    if not plot.absolute().parent.is_dir():
-        raise typer.BadParameter(f"expected a folder for {plot}, got none")
-    try:
-        import matplotlib  # noqa: F401
-    except ModuleNotFoundError as error:
-        told = "expected matplotlib for --plot, got none: pip install 'modserve[bench]'"
-        raise NotDrawn(told) from error
 
 
 def _draw(profiles: list[Profile], plot: Path) -> None:

@@ -7,7 +7,8 @@
 ZeroMQ reconnects by itself, but what was under way on the old connection is lost and the
 controller sees a new peer. So a silence while something is open (the controller pings at least
 every 300 ms then) is answered with a new Greet, and the Greeting that follows it with the open
-requests, whose ids make the repetition harmless. A silence of `timeout_s` ends them all.
+requests, whose ids make the repetition harmless, and the changes of stages that are under way. A
+silence of `timeout_s` ends them all.
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ class Connection:
             raise BadInput(str(error)) from error
         self._open: dict[str, Reception] = {}
         self._answers: dict[int, asyncio.Future[say.ToClient]] = {}
+        self._orders: dict[int, say.SetStages] = {}  # under way: for the controller that follows
         self._asked = 0
         self._greeting: asyncio.Future[say.Greeting] = self._loop.create_future()
         self._fingerprint: str | None = None
@@ -114,14 +116,18 @@ class Connection:
         self._asked += 1
         ask = self._asked
         self._answers[ask] = self._loop.create_future()
+        word = question(ask)
+        if isinstance(word, say.SetStages):  # twice is as good as once
+            self._orders[ask] = word
         try:
-            self._say(question(ask))
+            self._say(word)
             async with asyncio.timeout(timeout_s):
                 return await self._answers[ask]
         except TimeoutError as error:
             raise DeadlinePassed(f"expected {what} within {timeout_s:g} s") from error
         finally:
             del self._answers[ask]
+            self._orders.pop(ask, None)
 
     def close(self, error: ModserveError) -> None:
         """End what is open with `error`; words that were said still leave, within a second."""
@@ -182,6 +188,8 @@ class Connection:
             self._in_doubt = False
             for reception in list(self._open.values()):
                 self._submit(reception)
+            for order in self._orders.values():
+                self._say(order)
 
     def _on_deltas(self, word: say.Deltas) -> None:
         for delta in word.items:
@@ -249,7 +257,7 @@ class Connection:
     def _reconnected(self) -> None:
         """Whatever was said last may be lost, a Submit too."""
         self._in_doubt = True
-        if self._open:
+        if self._open or self._orders:
             self._greet()
 
     def _watch(self) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator, Set
+from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from ..scheduler.sharing import niceness, threads
 from ..scheduler.stage import Stage, role_of
 from ..transport.messages import Beat, Hello, Loading, Ready
+
+RATE_S = 2.0  # that a rate is taken over, at least, once there are beats that far apart
 
 
 class Standing(Enum):
@@ -43,9 +45,33 @@ class Member:
     loading: Loading | None = None
     ready: Ready | None = None
     beat: Beat = field(default_factory=Beat)
-    before: tuple[float, Beat] | None = None  # an older beat, for rates
+    before: tuple[float, Beat] | None = None  # when an older beat came, for rates,
+    between: tuple[float, Beat] | None = None  # and one after it, which takes its place
+    beaten: float = 0.0  # when the last beat came
     waiting: list[tuple[bytes, int]] = field(default_factory=list)  # who asked for its removal
     switch: Switch | None = None
+
+    def beats(self, beat: Beat) -> None:
+        """It told how it is, just now. Whoever counts less than before has begun anew."""
+        told = self.heard, beat
+        if self.before is None or self.between is None or beat.busy_s < self.beat.busy_s:
+            self.before = self.between = told
+        elif self.heard - self.between[0] > RATE_S:
+            self.before, self.between = self.between, told
+        self.beaten, self.beat = told
+
+    def rate(self, of: Callable[[Beat], float]) -> float | None:
+        """How much of it a second, lately; None before there are two beats."""
+        if self.before is None or self.beaten <= self.before[0]:
+            return None
+        at_s, earlier = self.before
+        return (of(self.beat) - of(earlier)) / (self.beaten - at_s)
+
+    @property
+    def busy(self) -> float | None:
+        """Share of its time."""
+        share = self.rate(lambda beat: beat.busy_s)
+        return None if share is None else min(1.0, share)
 
 
 class Crew:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from ..scheduler.request import Request
-from ..scheduler.scaling.gathering import Gathered, Gathering, Measure
+from dataclasses import replace
+
+from ..scheduler.request import Phase, Request
+from ..scheduler.scaling.gathering import WEIGHTS, Gathered, Gathering, Measure
+from ..scheduler.stage import Stage
+from ..scheduler.switching import TEXT
+
+ENCODING = frozenset({Stage.ENCODE})
 
 
 class Demand:
     def __init__(self) -> None:
         self._gathering = Gathering()
-        self._waiting: dict[str, tuple[int, int]] = {}  # (image, text) tokens not prefilled yet
+        # (image, text) tokens of those that are not prefilled yet
+        self._waiting: dict[str, tuple[Request, tuple[int, int]]] = {}
 
     def admitted(self, request: Request, now: float) -> None:
         """Harmless for a request that was refused, or has ended."""
@@ -18,14 +25,23 @@ class Demand:
         rows = sum(item.rows for item in request.media)
         work = sum(item.work for item in request.media)
         tokens = work, max(0, request.prompt_tokens - rows)
-        self._waiting[request.id] = tokens
+        self._waiting[request.id] = request, tokens
         self._gathering.arrived(now, *tokens)
 
     def prefilled(self, request_id: str) -> None:
         """Or ended: it waits for no prefill any more."""
-        if (tokens := self._waiting.pop(request_id, None)) is not None:
+        if (waited := self._waiting.pop(request_id, None)) is not None:
+            tokens = waited[1]
             self._gathering.encoded(tokens[0])
             self._gathering.prefilled(*tokens)
 
-    def gathered(self, now: float, measure: Measure) -> Gathered:
-        return self._gathering.snapshot(now, measure)
+    def gathered(self, now: float, measure: Measure, stages: frozenset[Stage]) -> Gathered:
+        """The backlog without requests that other stages have still, or already, to do with: more
+        replicas of these would do nothing for them."""
+        told, (image, text) = self._gathering.snapshot(now, measure), WEIGHTS[measure]
+        elsewhere = sum(
+            image * images + text * texts
+            for request, (images, texts) in self._waiting.values()
+            if not stages & (ENCODING if request.phase is Phase.ADMITTED else TEXT)
+        )
+        return replace(told, backlog=max(0.0, told.backlog - elsewhere))

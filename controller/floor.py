@@ -229,10 +229,7 @@ class Floor:
         self.gone(member, word.reason)
 
     def _beat(self, member: Member, word: say.Beat) -> None:
-        member.before = (member.heard, member.beat) if member.before is None else member.before
-        if member.heard - member.before[0] > 2.0:
-            member.before = (member.heard, member.beat)
-        member.beat = word
+        member.beats(word)
         if member.standing is not Standing.LOADING:
             speed = Speed(word.image_token_s, word.prompt_token_s, word.decode_s)
             self._office.pump(on.Heard(member.name, speed))

@@ -316,6 +316,9 @@ class Front:
         return member
 
     def _set_stages(self, identity: bytes, word: say.SetStages) -> None:
+        if self._returning.awaits(word.name):  # it was told so before, and its worker perhaps, too
+            self._returning.when_complete(partial(self._set_stages, identity, word))
+            return
         member = self._member(identity, word)
         if member is not None:
             self._switching.ask(member, identity, word)

@@ -36,7 +36,7 @@ class Returning:
         self._office, self._drafting = office, drafting
         self._tickets: dict[str, Ticket] = {}  # not started yet; among the office's, too
         self._asked: dict[str, int] = {}  # their clients are there, and have had so many tokens
-        self._joining: list[Callable[[], None]] = []  # workers that wait for the others
+        self._joining: list[Callable[[], None]] = []  # workers, and orders, that wait for others
         self._workers: dict[str, int] = {}  # awaited, by name -> epoch
         self._names: Set[str] = frozenset()
         self._since = 0.0
@@ -82,6 +82,10 @@ class Returning:
         """Names that workers which are still out there have."""
         over = self._office.now() - self._since > self._office.options.parts.rejoin_s
         return frozenset() if over else self._names
+
+    def awaits(self, worker: str) -> bool:
+        """Whether it worked for the controller before us, and may be on its way."""
+        return worker in self._workers
 
     def back(self, worker: str) -> None:
         if self._workers.pop(worker, None) is not None:

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from dataclasses import replace
+from math import inf
 from statistics import median
+from typing import Any
 
 from ..scheduler import events as on
 from ..scheduler.scaling.decisions import Abandon, Decision, Grow, Shrink, Switch
@@ -17,8 +20,10 @@ from ..scheduler.scaling.gathering import Measure, measure_of
 from ..scheduler.scaling.limits import Limits, Means, PoolLimits
 from ..scheduler.scaling.loads import Attainment, PoolLoad
 from ..scheduler.scaling.registry import policy_named
+from ..scheduler.scaling.tuning import Tuning
 from ..scheduler.slo.window import Counts
-from ..scheduler.stage import ROLES, Stage
+from ..scheduler.stage import ROLES, Stage, role_of
+from .config.tables import ScalingTable
 from .crew import Member, Standing
 from .office import Office
 from .staffing import Staffing
@@ -40,9 +45,10 @@ class Scaling:
         self._office, self._staffing, self._switching = office, staffing, switching
         self._cross_attention = cross_attention
         table = office.options.scaling
-        self._policy = policy_named(table.policy)
+        self._policy = policy_named(table.policy, tuning_of(table))
         self._on = table.policy != "off"
         self._launched: dict[str, float] = {}  # that do not serve yet: when
+        self._serving: set[str] = set()  # at the last look
         self._took_s: deque[float] = deque([COLD_START_S], maxlen=SEEN)
         self._next_s = 0.0
 
@@ -71,7 +77,14 @@ class Scaling:
             self._carry_out(decision)
 
     def _watch_launches(self, now: float) -> None:
-        serving = {one.name for one in self._office.crew if one.standing is Standing.SERVING}
+        serving = {
+            one.name: role_of(one.stages)
+            for one in self._office.crew
+            if one.standing is Standing.SERVING
+        }
+        for name in serving.keys() - self._serving:
+            self._staffing.failures.over(serving[name])
+        self._serving = set(serving)
         coming = {name for pool in self.pools for name in self._staffing.coming(pool)}
         for name in coming:
             self._launched.setdefault(name, now)
@@ -86,7 +99,7 @@ class Scaling:
         members, stages = list(self._members(pool)), ROLES[pool]
         serving = [one for one in members if one.standing is Standing.SERVING]
         measure = measure_of(stages, cross_attention=self._cross_attention)
-        gathered = self._office.demand.gathered(now, measure)
+        gathered = self._office.demand.gathered(now, measure, stages)
         short, long = self._office.attaining.attainment.windows_s
         switched = [now for one in self._office.crew if _becomes(one) == stages]
         return PoolLoad(
@@ -95,13 +108,15 @@ class Scaling:
             backlog=gathered.backlog,
             capacity=self._capacity(serving, measure),
             serving=len(serving),
-            starting=(*(self._launched[one] for one in self._coming(pool)), *switched),
+            starting=(*(self._since(one) for one in self._coming(pool)), *switched),
             draining=sum(one.standing is Standing.LEAVING for one in members),
-            busy=_mean(_busy(one) for one in serving),
+            busy=_mean(one.busy for one in serving),
             short=self._attainment(stages, short, now),
             long=self._attainment(stages, long, now),
             cold_start_s=median(self._took_s),
             switch_s=SWITCH_S,
+            failures=self._staffing.failures.of(pool).count,
+            failed_s=self._staffing.failures.of(pool).last_s,
         )
 
     def _members(self, pool: str) -> Iterable[Member]:
@@ -112,6 +127,11 @@ class Scaling:
 
     def _coming(self, pool: str) -> list[str]:
         return [name for name in self._staffing.coming(pool) if name in self._launched]
+
+    def _since(self, name: str) -> float:
+        """When it was launched. One whose launch has failed is hoped for no more, although it is
+        tried again until the policy gives it up: when the next one is due is the policy's part."""
+        return -inf if name in self._staffing.failures else self._launched[name]
 
     def _capacity(self, serving: list[Member], measure: Measure) -> float:
         """Tokens a second that one of them sustains; the slowest speaks for all. 0: not known."""
@@ -182,23 +202,24 @@ def _becomes(member: Member) -> frozenset[Stage] | None:
     return member.switch.stages if member.switch is not None else None
 
 
-def _busy(member: Member) -> float | None:
-    """Share of its time, between its last beat and one before it."""
-    if member.before is None:
-        return None
-    at_s, beat = member.before
-    seconds = member.heard - at_s
-    return min(1.0, (member.beat.busy_s - beat.busy_s) / seconds) if seconds > 0 else None
+def tuning_of(table: ScalingTable) -> Tuning:
+    """The usual constants, but for those that are configured. Whoever says how long a worker stays
+    that is not needed means it, however long launches take."""
+    keys = ("up_s", "down_s", "drain_s", "burst_s", "switch_window_s")
+    told: dict[str, Any] = {
+        key: value for key in keys if (value := getattr(table, key)) is not None
+    }
+    if "down_s" in told:
+        told["down_cold_starts"] = 0.0
+    return replace(Tuning(), **told)
 
 
 def _left_by_decodes(member: Member) -> float:
     """Of a text worker's time, for prefills: what its answers' tokens take is not to be had."""
-    busy = _busy(member)
-    if busy is None or busy < TELLING or member.before is None or not member.beat.decode_s:
+    tokens_per_s = member.rate(lambda beat: beat.tokens)
+    if tokens_per_s is None or (member.busy or 0.0) < TELLING:
         return 1.0
-    at_s, beat = member.before
-    steps = (member.beat.tokens - beat.tokens) / max(1, member.beat.running)
-    decoding = steps * member.beat.decode_s / (member.heard - at_s)
+    decoding = tokens_per_s / max(1, member.beat.running) * member.beat.decode_s
     return max(0.2, 1.0 - min(1.0, decoding))
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Set
 from ..scheduler.stage import ROLES
 from .crew import Member, Standing
 from .floor import Floor
+from .launching.failures import Failures
 from .launching.launcher import Advised, Launched, LaunchFailed, News, Order, WorkerEnded
 from .launching.launches import Launches
 from .office import Office
@@ -22,6 +23,7 @@ class Staffing:
     def __init__(self, office: Office, floor: Floor, reserved: Callable[[], Set[str]]) -> None:
         """`reserved`: names that are kept for workers on their way back."""
         self._office, self._floor, self._reserved = office, floor, reserved
+        self.failures = Failures()
 
     def scale(self, workers: Mapping[str, int]) -> tuple[str, ...]:
         """Set about having so many workers of each role; what is done for it, in sentences."""
@@ -52,8 +54,10 @@ class Staffing:
             self._office.chronicle.note("scale", self._drain(member))
 
     def abandon(self, role: str, count: int) -> None:
-        """Of the launches under way, the oldest ones."""
-        for order in self._orders(role)[:count]:
+        """Of the launches under way, those that have failed before, then the oldest ones."""
+        orders = sorted(self._orders(role), key=lambda order: order.name not in self.failures)
+        for order in orders[:count]:
+            self.failures.failed(order.name, self._office.now())
             self._office.chronicle.note("scale", self._cancel(order))
 
     def coming(self, role: str) -> list[str]:
@@ -67,7 +71,11 @@ class Staffing:
 
     def hear(self, news: News) -> None:
         """What became of a launch."""
-        self._office.promised -= {news.name} if _settles(news) else set()
+        if isinstance(news, LaunchFailed | Advised):  # nobody comes by an advice alone
+            self.failures.failed(news.name, self._office.now())
+        if _settles(news):
+            self._office.promised.discard(news.name)
+            self.failures.forget(news.name)
         kind, sentence, fields = _told(news)
         if sentence:
             self._office.chronicle.note(kind, sentence, worker=news.name, **fields)
@@ -97,11 +105,13 @@ class Staffing:
         stages = ROLES[role]
         name = self._office.crew.free_name(stages, self._reserved() | self._office.promised)
         self._office.promised.add(name)
+        self.failures.begun(name, role)
         self.launches.begin(Order(name, stages))
         return f"launch {name} ({self.launches.kind})"
 
     def _cancel(self, order: Order) -> str:
         self._office.promised.discard(order.name)
+        self.failures.forget(order.name)
         self.launches.cancel(order.name)
         return f"cancel the launch of {order.name}"
 

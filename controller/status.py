@@ -62,12 +62,6 @@ def _requests(office: Office) -> dict[str, Any]:
 def _worker(office: Office, member: Member) -> dict[str, Any]:
     replica = office.core.replicas.get(member.name)
     beat, ready = member.beat, member.ready
-    span = member.heard - member.before[0] if member.before else 0.0
-    earlier = member.before[1] if member.before else beat
-
-    def rate(now: float, before: float) -> float:
-        return round((now - before) / span, 2) if span > 0 else 0.0
-
     return {
         "name": member.name,
         "stages": sorted(member.stages),
@@ -102,9 +96,12 @@ def _worker(office: Office, member: Member) -> dict[str, Any]:
         "resident_bytes": beat.resident_bytes,
         "tokens": beat.tokens,
         "image_tokens": beat.image_tokens,
-        "tokens_per_s": rate(beat.tokens, earlier.tokens),
-        "image_tokens_per_s": rate(beat.image_tokens, earlier.image_tokens),
-        "busy": rate(beat.busy_s, earlier.busy_s),
+        "tokens_per_s": round(member.rate(lambda beat: beat.tokens) or 0.0, 2),
+        "image_tokens_per_s": round(member.rate(lambda beat: beat.image_tokens) or 0.0, 2),
+        "image_token_s": beat.image_token_s,
+        "prompt_token_s": beat.prompt_token_s,
+        "decode_s": beat.decode_s,
+        "busy": round(member.busy or 0.0, 2),
     }
 
 

@@ -29,9 +29,13 @@ class Switching:
         except ValueError as error:
             self._deny(identity, word.ask, str(error))
             return
-        reason = self.refusal(member, stages)
+        under_way = member.switch is not None and member.switch.stages == stages
+        comes_back = member.standing is Standing.LOADING and member.stages == stages
+        reason = None if under_way or comes_back else self.refusal(member, stages)
         if reason is not None:
             self._deny(identity, word.ask, reason)
+        elif under_way or comes_back:  # perhaps for the controller before us
+            self._await(member, (identity, word.ask, stages))
         elif member.standing is Standing.SERVING and member.stages == stages:
             self._answer(identity, say.Switched(word.ask, 0.0, 0.0, 0))
         else:
@@ -65,6 +69,14 @@ class Switching:
             f"expected another worker with {' and '.join(lacking)} before {member.name} gives it "
             f"up, got none and {len(requests)} open requests"
         )
+
+    def _await(self, member: Member, asked: tuple[bytes, int, frozenset[Stage]]) -> None:
+        """Of a worker that loads what is asked for: it told whoever was here before us that it has
+        let go of the rest."""
+        if member.switch is None:
+            now = self._office.now()
+            member.standing, member.switch = Standing.SWITCHING, Switch(asked[2], now, now)
+        member.switch.asked.append(asked)
 
     def _begin(self, member: Member, stages: frozenset[Stage]) -> None:
         member.standing = Standing.SWITCHING

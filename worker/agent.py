@@ -34,7 +34,7 @@ from .halves import Halves
 from .membership import Membership
 from .options import WorkerOptions
 from .pulling import Pulling
-from .seeing import PICTURE_S, Seeing
+from .seeing import PICTURE_S, PICTURES_AT_ONCE, Seeing
 
 log = logging.getLogger(__name__)
 
@@ -60,13 +60,14 @@ class Agent:
         )
         self._send = self._member.send
         self._port: GlooPort | None = None  # made when the controller has named us
-        self._files = Patience(2, PICTURE_S, "pictures")
+        threads = min(PICTURES_AT_ONCE, options.threads or PICTURES_AT_ONCE)
+        self._files = Patience(threads, PICTURE_S, "pictures")
         self._serves: tuple[str, ...] = ()  # stages that the engine has; what it says: the member's
         self._loading: asyncio.Task[None] | None = None
         self._halves = Halves()
         self._engine: Engine | None = None
         self._pulling = Pulling(self._send)
-        self._seeing = Seeing(self._send, self._files)
+        self._seeing = Seeing(self._send, self._files, threads)
         self._told_loading = 0.0
         self._share_of: say.Share | None = None  # as the controller said last
         self._on: dict[type, Callable[[Any], None]] = {
@@ -126,8 +127,8 @@ class Agent:
             quarantined_bytes=port.quarantined_bytes,
             tokens=pulse.tokens,
             image_tokens=pulse.image_tokens,
-            busy_s=pulse.busy_s,
-            image_token_s=pulse.image_token_s,
+            busy_s=max(pulse.busy_s, self._seeing.busy_s),
+            image_token_s=max(pulse.image_token_s, self._seeing.token_s),
             prompt_token_s=pulse.prompt_token_s,
             decode_s=pulse.decode_s,
             resident_bytes=_resident_bytes(),

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 import zmq
 
+from ..scheduler.pacing import ImagePace
 from ..transport import messages as say
 from ..transport.patience import Patience, TooSlow
 from ..transport.pictures import BadImage
@@ -23,6 +25,7 @@ from .engine import Engine
 from .preprocessing import preprocess
 from .store import EmbeddingStore
 
+PICTURES_AT_ONCE = 2  # threads that prepare them
 PICTURE_S = 30.0  # to decode and cut one
 
 log = logging.getLogger(__name__)
@@ -34,8 +37,11 @@ class Seeing:
     port: TensorPort
     engine: Engine
 
-    def __init__(self, send: Callable[..., Any], files: Patience) -> None:
-        self._send, self._files = send, files
+    def __init__(self, send: Callable[..., Any], files: Patience, threads: int) -> None:
+        """`files`: so many threads."""
+        self._send, self._files, self._threads = send, files, threads
+        self._pace = ImagePace(0)  # of one of them
+        self._spent_s = 0.0  # by all of them
         self.store = EmbeddingStore(self._drop)
 
     def encode(self, word: say.Encode, frames: Sequence[zmq.Frame]) -> None:
@@ -47,18 +53,39 @@ class Seeing:
             future = self._files.run(partial(self._pixels, word, frames[0]))
             future.add_done_callback(partial(self._preprocessed, word))
 
-    def _pixels(self, word: say.Encode, frame: zmq.Frame) -> EncodeTask:
+    def _pixels(self, word: say.Encode, frame: zmq.Frame) -> tuple[EncodeTask, float]:
+        """And the seconds that it took."""
         half = self.engine.stages.vision
         assert half is not None
+        begun = time.perf_counter()
         pixels = preprocess(frame.bytes, word.mode, half)
-        return EncodeTask(word.key, word.run, pixels, image_tokens=word.image_tokens)
+        task = EncodeTask(word.key, word.run, pixels, image_tokens=word.image_tokens)
+        return task, time.perf_counter() - begun
 
-    def _preprocessed(self, word: say.Encode, future: asyncio.Future[EncodeTask]) -> None:
+    # Pictures are prepared beside the engine's batches: whichever takes longer is what this
+    # worker can do, and how busy it is.
+
+    @property
+    def token_s(self) -> float:
+        """Of preparing an image token, by all threads."""
+        return self._pace.token_s / self._threads
+
+    @property
+    def busy_s(self) -> float:
+        """Of each thread, on average."""
+        return self._spent_s / self._threads
+
+    def _preprocessed(
+        self, word: say.Encode, future: asyncio.Future[tuple[EncodeTask, float]]
+    ) -> None:
         if future.cancelled() or not self.store.wanted(word.key, word.run):
             return
         error = future.exception()
         if error is None:
-            self.engine.call(partial(self.engine.encode, future.result()))
+            task, spent_s = future.result()
+            self._pace.took(task.image_tokens, spent_s)
+            self._spent_s += spent_s
+            self.engine.call(partial(self.engine.encode, task))
             return
         self.store.fail(word.key)
         reason, fault = str(error), not isinstance(error, MemoryError)

@@ -7,7 +7,7 @@ request that fails is counted and stops nobody.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager, nullcontext
 
 from .asks import Ask
@@ -17,15 +17,16 @@ from .record import Record
 
 async def drive(
     endpoint: Endpoint,
-    asks: Sequence[Ask],
+    asks: Iterable[Ask],
     records: list[Record],
     *,
     max_concurrency: int | None,
     timeout_s: float,
     ended: Callable[[Record], None] = lambda record: None,
 ) -> None:
-    """Each request has its record in `records` from the moment that it is sent: a drive that is
-    cancelled leaves there what it has seen. `timeout_s` bounds every request."""
+    """In the order of their times; `asks` may make each one when it is due. Each has its record
+    in `records` from the moment that it is sent: a drive that is cancelled leaves there what it
+    has seen. `timeout_s` bounds every request."""
     clock = asyncio.get_running_loop().time
     limit: AbstractAsyncContextManager[object] = (
         asyncio.Semaphore(max_concurrency) if max_concurrency else nullcontext()

@@ -11,11 +11,20 @@ from typing import Any, TypeVar
 from ...scheduler.slo.classes import CLASSES, SloClass
 from ...scheduler.stage import ROLES
 from ...transport.channels import BadAddress, is_loopback
+from ..launching.needs import need
 from ..naming import unknown
 from .classes import check_name, slo_classes
 from .known import KNOWN
 from .reading import BadConfig, converted, table_of
-from .tables import ControllerTable, PoliciesTable, ScalingTable, SloTable, StageTable, Table
+from .tables import (
+    ControllerTable,
+    LaunchingTable,
+    PoliciesTable,
+    ScalingTable,
+    SloTable,
+    StageTable,
+    Table,
+)
 
 T = TypeVar("T", bound=Table)
 
@@ -28,6 +37,7 @@ class Config:
     slo: Mapping[str, SloClass] = field(default_factory=lambda: CLASSES)
     stages: Mapping[str, StageTable] = field(default_factory=dict)  # by role, those it names
     scaling: ScalingTable = field(default_factory=ScalingTable)
+    launching: LaunchingTable = field(default_factory=LaunchingTable)
     policies: PoliciesTable = field(default_factory=PoliciesTable)
 
 
@@ -55,9 +65,11 @@ def checked(tables: dict[str, Any]) -> Config:
         slo=slo_classes(_named(tables, "slo", SloTable, check_name)),
         stages=_named(tables, "stages", StageTable, _check_role),
         scaling=converted(table_of(tables, "scaling"), ScalingTable, "scaling"),
+        launching=converted(table_of(tables, "launching"), LaunchingTable, "launching"),
         policies=converted(table_of(tables, "policies"), PoliciesTable, "policies"),
     )
     _check_controller(config.controller)
+    _check_launching(config.launching)
     for role, stage in config.stages.items():
         _check_stage(role, stage)
     for path in KNOWN:
@@ -84,6 +96,16 @@ def _check_controller(table: ControllerTable) -> None:
         raise BadConfig(f"controller.bind: {error}") from error
     if table.strict_journal and not table.journal:
         raise BadConfig("controller.strict_journal: expected a journal with it, got none")
+
+
+def _check_launching(table: LaunchingTable) -> None:
+    if len(set(table.gpus)) < len(table.gpus):
+        raise BadConfig(f"launching.gpus: expected different numbers, got {list(table.gpus)}")
+    for role, text in table.ray_resources.items():
+        try:
+            need(role, text)
+        except ValueError as error:
+            raise BadConfig(f"launching.ray_resources: {error}") from error
 
 
 def _check_role(role: str) -> None:

@@ -11,7 +11,7 @@ import msgspec
 from ..naming import MOST_SHOWN, unknown
 from .tables import Table
 
-AT = re.compile(r"(?P<what>.*?)(?:, got .*)? - at `\$\.(?P<key>\w+)`")
+AT = re.compile(r"(?P<what>.*?)(?:, got .*)? - at `\$\.(?P<key>\w+)(\[[.\d]+\])?`")
 KINDS = {
     "int": "a whole number",
     "float": "a number",

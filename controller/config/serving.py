@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..launching.needs import need
+from ..launching.options import LaunchOptions
 from ..options import ControllerOptions, Parts
 from .config import Config
 
@@ -23,10 +25,23 @@ def options_of(config: Config, model: Path, *, json: bool = False) -> Controller
         slo=config.slo,
         stages=config.stages,
         scaling=config.scaling,
+        launching=_launching(config),
         parts=Parts(
             prefix_bytes=_bytes(table.prefix_cache_mb),
             image_cache_bytes=_bytes(table.image_cache_mb),
         ),
+    )
+
+
+def _launching(config: Config) -> LaunchOptions:
+    table = config.launching
+    return LaunchOptions(
+        launcher=config.scaling.launcher,
+        gpus=table.gpus,
+        threads=table.threads,
+        data_host=table.data_host,
+        ray_address=table.ray_address,
+        resources={role: need(role, text) for role, text in table.ray_resources.items()},
     )
 
 

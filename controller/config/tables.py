@@ -56,7 +56,22 @@ class ScalingTable(Table, frozen=True, kw_only=True):
     launcher: str = "manual"
     gpus: One | None = None  # that all workers together may have; None: all that there are
     period_s: Above | None = None  # between two looks at the load; None: a second
+    up_s: Above | None = None  # constants of the policy modserve: scheduler/scaling/tuning.py
+    down_s: Above | None = None
+    drain_s: Above | None = None
+    burst_s: Above | None = None
+    switch_window_s: Above | None = None
     means: tuple[Literal["launch", "switch"], ...] = ("launch", "switch")
+
+
+class LaunchingTable(Table, frozen=True, kw_only=True):
+    """What the options of `start-controller` say of `local` and `ray`, and threads."""
+
+    gpus: tuple[Zero, ...] = ()  # of this host, for `local`: one worker each, then the CPU
+    threads: Zero = 0  # of a `local` worker; 0: its share of this host's cores
+    data_host: str = ""
+    ray_address: str = "auto"
+    ray_resources: dict[str, str] = {}  # by role: "4cpu+1gpu"
 
 
 class PoliciesTable(Table, frozen=True, kw_only=True):

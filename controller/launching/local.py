@@ -97,6 +97,7 @@ class Local:
             "stages": sorted(order.stages),
             "token": invitation.token,
             "name": order.name,
+            "threads": self._options.threads,
             "device": "cpu" if gpu is None else f"cuda:{gpu}",
             "data_host": invitation.data_host,
             "keys": str(invitation.keys or ""),

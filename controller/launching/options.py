@@ -26,6 +26,7 @@ class LaunchOptions:
     first_pause_s: float = 1.0  # after a failure; doubled with each that follows, up to
     longest_pause_s: float = 60.0
     gpus: tuple[int, ...] = ()  # of this host, for `local`: one worker each, then the CPU
+    threads: int = 0  # of a `local` worker; 0: its share of this host's cores
     data_host: str = ""  # of this host, for `local` workers of a controller that is on a network
     ray_address: str = "auto"  # the cluster that RAY_ADDRESS or this host knows
     resources: Mapping[str, Resources] = field(default_factory=dict)  # by role, for `ray`

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 
 LATE = 3.0  # times its cold start, after which a launch is no longer hoped for
@@ -17,6 +17,10 @@ class Traffic:
     ended_s: float
     bucket_s: float
     tokens_per_s: tuple[float, ...] = ()
+
+    def last(self, seconds: float) -> Traffic:
+        """Without what is older."""
+        return replace(self, tokens_per_s=self.tokens_per_s[-self._buckets(seconds) :])
 
     def over(self, seconds: float) -> float:
         """The mean of the last so many seconds, or of what there is of them."""

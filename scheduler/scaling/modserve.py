@@ -129,6 +129,8 @@ class ModServe:
         if limits.most is not None and pool.serving > limits.most:
             reason = f"{pool.name} may have {limits.most} replicas at most, got {pool.serving}"
             return shrunk(pool, Target(limits.most, reason), room, now)
+        if now < memory.grew_s + pool.cold_start_s + memory.down_s:
+            return []  # one that came just now was wanted: what is needed beside it is to be seen
         most = memory.most(now, memory.down_s)
         count = remaining(pool, view.need, most, limits.least, self.tuning)
         if count >= pool.serving:

@@ -36,7 +36,7 @@ def need_of(pool: PoolLoad, tuning: Tuning, now: float) -> Need:
     # The longer it has to look ahead, the longer the steps that tell a trend.
     step_s = max(tuning.step_s, pool.cold_start_s / STEPS)
     expected = forecast(pool.traffic, step_s, lead_s).expected
-    bursts = level + head_room(pool.traffic, tuning.drain_s, level)
+    bursts = level + head_room(pool.traffic.last(tuning.burst_s), tuning.drain_s, level)
     backlog = _backlog_ahead(pool, level, lead_s, now)
     draining = level + backlog / max(tuning.drain_s, lead_s) if pool.backlog else 0.0
     tokens_per_s = max(bursts, expected, draining)

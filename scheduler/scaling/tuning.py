@@ -10,6 +10,7 @@ class Tuning:
     period_s: float = 1.0  # between decisions
     step_s: float = 5.0  # of the forecast: long enough that chance is not taken for a trend
     drain_s: float = 10.0  # a backlog should be gone in, or in a cold start where that is longer
+    burst_s: float = 300.0  # bursts are remembered for so long, at most what is gathered
     attainment: float = 0.99
     least_requests: int = 20  # before an attainment means anything
     up_s: float = 2.0  # a replica is launched when it was needed for so long
@@ -26,5 +27,6 @@ class Tuning:
 
     def __post_init__(self) -> None:
         shortest = min(self.period_s, self.step_s, self.drain_s, self.down_s, self.spare_s)
-        if not shortest > 0 or not self.switch_window_s > 0:
+        shortest = min(shortest, self.burst_s, self.switch_window_s)
+        if not shortest > 0:
             raise ValueError("expected every time of the scaling policy to be more than 0 s")

@@ -161,6 +161,24 @@ def test_a_demo_that_is_killed_leaves_no_process_behind(tmp_path: Path) -> None:
     assert all(gone(int(pid)) for pid in pids)
 
 
+def test_a_demo_in_bursts_that_is_interrupted_ends_its_processes_and_shows_what_it_saw(
+    tmp_path: Path,
+) -> None:
+    shell = Shell(tmp_path)
+    shell.env["TMPDIR"] = str(tmp_path)
+    plot = tmp_path / "burst.png"
+    with shell.start("demo", "--burst", "--plot", str(plot)) as process:
+        assert process.stdout is not None
+        while "one worker can do" not in process.stdout.readline():
+            assert process.poll() is None
+        pids = [pid for child in children(process.pid) for pid in (child, *children(child))]
+        assert len(pids) >= 3, "a controller and two workers"
+        process.send_signal(signal.SIGINT)
+        assert finished(process) == 130
+    assert all(gone(pid) for pid in pids)
+    assert [one for one in tmp_path.iterdir() if one != plot] == []
+
+
 def test_what_the_demo_expects_is_what_the_examples_promise() -> None:
     listed = (PICTURES / "README.md").read_text()
     for asked in REQUESTS:

@@ -11,9 +11,9 @@ import pytest
 from modserve.client import AsyncClient
 
 from .asking import answer, image_asks, run, stream
-from .cluster import CACHES, SPLIT, TEXT, Cluster, settled, until
+from .cluster import CACHES, SPLIT, TEXT, Cluster, settled, until, worker_of
 from .conftest import Clusters
-from .crowds import Crowd, crowd, undisturbed
+from .crowds import Crowd, busy, crowd, undisturbed
 from .processes import Nursery, wait_until
 from .references import Reference
 
@@ -175,5 +175,39 @@ def test_a_rolling_restart_of_everybody_loses_nothing(
                 over.set()
             status = await settled(client)
             assert status["requests"]["failed"] == status["requests"]["rejected"] == 0
+
+    run(body())
+
+
+@pytest.mark.parametrize("end", [killed, stopped], ids=["killed", "stopped with --keep"])
+def test_a_change_of_stages_that_is_under_way_goes_on_at_the_controller_that_follows(
+    clusters: Clusters, reference_of: Callable[[str], Reference], end: Callable[..., object]
+) -> None:
+    reference = reference_of("llava")
+    cluster = clusters.fresh(reference.folder, ("encode", "text", "text"))
+    asks = crowd(400)
+
+    async def body() -> None:
+        async with cluster.client() as client, cluster.client() as other:
+            async with Crowd(client, asks, reference) as flight:
+                await flight.streaming(len(asks))
+                await busy(client, "text-1")
+                async with asyncio.TaskGroup() as group:
+                    switching = group.create_task(other.set_stages("text-1", ["encode"]))
+
+                    async def drains() -> bool:
+                        worker = worker_of(await client.status(), "text-1")
+                        return worker is not None and worker["state"] == "switching"
+
+                    await until(drains, "text-1 to drain")
+                    await end(cluster, client)  # type: ignore[misc]
+                    assert not switching.done()
+                    await asyncio.to_thread(cluster.restart)
+                await flight.answers()
+            status = await settled(client)
+            worker = worker_of(status, "text-1")
+            assert worker is not None
+            assert (worker["stages"], worker["state"]) == (["encode"], "ready")
+            assert {one.code for one in cluster.workers.values()} == {None}
 
     run(body())

@@ -11,9 +11,10 @@ import pytest
 from PIL import Image
 
 from modserve.controller.config.tables import ScalingTable, StageTable
+from modserve.controller.launching.options import LaunchOptions
 from modserve.transport import messages as say
 
-from .launching.fake import Fake
+from .launching.fake import Fake, Manner
 from .scripted import Client, Scene, Worker, controller, conversation
 from .test_staffing import told
 
@@ -111,3 +112,18 @@ async def test_without_a_policy_nothing_is_decided() -> None:
         events = await told(scene.client(), "joined")
         assert [event.kind for event in events] == ["joined"]
         assert not fake.asked
+
+
+@conversation
+async def test_a_launch_that_failed_is_given_up_and_another_one_waits() -> None:
+    fake = Fake(Manner.FAILS)
+    slow = LaunchOptions(first_pause_s=60.0)
+    async with controller(launcher=lambda: fake, launching=slow, scaling=LAUNCHING) as scene:
+        text = await joined(scene, "text", "text-0", SWIFT, 1)
+        encode = await joined(scene, "encode", "encode-0", SLOW, 2)
+        sentence = await decided(scene, "abandon", {text: SWIFT, encode: SLOW})
+        assert sentence.startswith("abandon encode: ")
+        events = await told(scene.client(), "scaling", "launch-failed")
+        grown = [one for one in events if one.fields.get("decision") == "grow"]
+        assert len(grown) == 1, "the next one comes after a pause of a cold start"
+        assert fake.asked.count("encode-1") == 1

@@ -12,7 +12,8 @@ import modserve
 from modserve.controller.config.config import Config, checked, read
 from modserve.controller.config.reading import BadConfig
 from modserve.controller.config.serving import options_of
-from modserve.controller.config.tables import StageTable
+from modserve.controller.config.tables import ScalingTable, StageTable
+from modserve.controller.launching.options import LaunchOptions, Resources
 from modserve.controller.options import ControllerOptions, Parts
 from modserve.scheduler.slo.classes import BATCH, CLASSES, INTERACTIVE, STANDARD, SloClass
 
@@ -59,6 +60,14 @@ def test_what_it_says_reaches_the_controller(file: Path) -> None:
         tpot_ms = 5
         [stages.all]
         max = 2
+        [scaling]
+        launcher = "ray"
+        [launching]
+        gpus = [2, 3]
+        threads = 1
+        data_host = "10.0.0.1"
+        ray_address = "10.0.0.2:6379"
+        ray_resources = { text = "4cpu+0.5gpu" }
         [policies]
         bind = "all"
         """,
@@ -72,6 +81,15 @@ def test_what_it_says_reaches_the_controller(file: Path) -> None:
         journal=False,
         slo={**CLASSES, "batch": SloClass("batch", 60.0, 0.005, BATCH.image_token_s, 2)},
         stages={"all": StageTable(max=2)},
+        scaling=ScalingTable(launcher="ray"),
+        launching=LaunchOptions(
+            "ray",
+            gpus=(2, 3),
+            threads=1,
+            data_host="10.0.0.1",
+            ray_address="10.0.0.2:6379",
+            resources={"text": Resources(4.0, 0.5)},
+        ),
         parts=Parts(prefix_bytes=3 * 2**20),
     )
 
@@ -79,7 +97,10 @@ def test_what_it_says_reaches_the_controller(file: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("[sol.batch]", "expected a table of controller, slo, stages, scaling, policies, got sol"),
+        (
+            "[sol.batch]",
+            "expected a table of controller, slo, .*, policies, got sol",
+        ),
         ("[controler]", "got controler; did you mean controller?"),
         ("controller = 7", "controller: expected a table, got 7"),
         ("slo = []", r"slo: expected a table, got \[\]"),
@@ -118,6 +139,18 @@ def test_what_it_says_reaches_the_controller(file: Path) -> None:
         ),
         ("[scaling]\nlauncher = 'slurm'", "expected one of manual, local, ray, got slurm$"),
         ("[scaling]\ngpus = 0", "scaling.gpus: expected a whole number from 1 up, got 0"),
+        ("[scaling]\ndown_s = 0", "scaling.down_s: expected a number above 0, got 0"),
+        ("[scaling]\ndwon_s = 3", "scaling: expected a key of .* did you mean down_s?"),
+        ("[launching]\ngpu = [0]", "launching: expected a key of .* did you mean gpus?"),
+        ("[launching]\ngpus = ['a']", r"launching.gpus: expected a whole number, got \['a'\]"),
+        ("[launching]\ngpus = [-1]", r"gpus: expected a whole number from 0 up, got \[-1\]"),
+        ("[launching]\ngpus = [1, 1]", r"gpus: expected different numbers, got \[1, 1\]"),
+        ("[launching]\nthreads = -1", "threads: expected a whole number from 0 up, got -1"),
+        (
+            "[launching.ray_resources]\ntext = 'much'",
+            "launching.ray_resources: expected a role of .* like text=4cpu.1gpu, got text=much",
+        ),
+        ("[launching]\nray_resources = {paint = '1cpu'}", "expected a role of .* got paint=1cpu"),
         ("[scaling]\nperiod_s = 0", "scaling.period_s: expected a number above 0, got 0"),
         (
             "[policies]\nbind = 'frist'",
