@@ -76,6 +76,10 @@ def read_layout(text: str) -> Layout:
     return parts
 
 
+def gpus_of(layout: Iterable[Part]) -> int:
+    return sum(part.gpus for part in layout)
+
+
 def write_layout(layout: Iterable[Part]) -> str:
     return ",".join(map(str, layout))
 

@@ -85,6 +85,13 @@ PROMISES: dict[str, Callable[[Monolith, float], Promise]] = {
 }
 
 
+def promise(name: str) -> Callable[[Monolith, float], Promise]:
+    """ValueError, with one sentence, for a name that is none."""
+    if name not in PROMISES:
+        raise ValueError(f"expected an SLO of {' or '.join(PROMISES)}, got {name!r}")
+    return PROMISES[name]
+
+
 def kept_alone(asked: Asked, slo: Slo, monolith: Monolith) -> bool:
     """Whether the promise can be kept with nobody in the way: the share is a ceiling."""
     alone = monolith.alone(asked)

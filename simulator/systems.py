@@ -16,7 +16,7 @@ from ..scheduler.costs.spec import ModelSpec
 from ..scheduler.scaling.limits import Limits, PoolLimits
 from ..scheduler.stage import role_of
 from .cluster import Cluster, Scheduling, group
-from .layout import Layout, Part, Share
+from .layout import Layout, Share, gpus_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ def build(which: System, spec: ModelSpec, gpu: Gpu, layout: Layout, *, scales: b
     )
 
 
-def _limits(layout: Sequence[Part]) -> Limits:
+def _limits(layout: Layout) -> Limits:
     """As many GPUs as it begins with, divided as the policy thinks best."""
     pools = {role_of(part.stages): PoolLimits(gpus=part.tp) for part in layout}
-    return Limits(pools, gpus=sum(part.gpus for part in layout))
+    return Limits(pools, gpus=gpus_of(layout))
