@@ -134,7 +134,7 @@ def test_a_bad_trace_says_in_which_file_and_where(
 
 
 def test_a_trace_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(Unreadable, match="cannot read the trace .*/none.csv: "):
+    with pytest.raises(Unreadable, match=r"cannot read the trace .*/none\.csv: "):
         source_of(replace(DRAWN, trace=tmp_path / "none.csv"))
 
 

@@ -77,5 +77,5 @@ def test_time_alone_grows_with_everything() -> None:
 def test_a_promise_that_is_none_is_one_sentence() -> None:
     with pytest.raises(ValueError, match="expected an SLO of per-request or literal, got 'p99'"):
         promise("p99")
-    with pytest.raises(ValueError, match="expected weights of llama3.2-90b that fit on 1 a100"):
+    with pytest.raises(ValueError, match=r"expected weights of llama3\.2-90b that fit on 1 a100"):
         Monolith(model("llama3.2-90b"), gpu("a100"), tp=1)
