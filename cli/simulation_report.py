@@ -51,9 +51,7 @@ def show(
 
 
 def _figures(found: Mapping[str, Any]) -> Table:
-    where = f"{found['gpus']} {found['gpu']}, {found['trace']} at {found['scale']:.4g} x"
-    title = f"{found['system']}: {found['model']} on {where}, {found['slo']} SLO"
-    table = Table(title=f"{title} x {found['slo_factor']:g}", title_justify="left", box=None)
+    table = Table(title=_title(found), title_justify="left", box=None)
     table.add_column("")
     for heading in ("requests", "finished", "refused", "in time", "req/s"):
         table.add_column(heading, justify="right")
@@ -63,6 +61,12 @@ def _figures(found: Mapping[str, Any]) -> Table:
     for kind, row in (("all", found), *((kind, found[kind]) for kind in KINDS)):
         table.add_row(kind, *_cells(row))
     return table
+
+
+def _title(found: Mapping[str, Any]) -> str:
+    cluster = f"{found['system']}: {found['model']} on {found['gpus']} {found['gpu']}"
+    load = f"{found['trace']} at {found['scale']:.4g} x the rate"
+    return f"{cluster}, {load}, {found['slo']} SLO x {found['slo_factor']:g}"
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:

@@ -10,6 +10,7 @@ import typer
 
 from ..scheduler.costs.gpus import gpu
 from ..scheduler.costs.models import model
+from ..scheduler.stage import Stage
 from ..simulator.layout import BadLayout, Layout, Share, divide, gpus_of, read_layout
 from ..simulator.promises import Monolith, promise
 from ..simulator.scenario import Offered, Scenario, offered
@@ -49,6 +50,8 @@ def setting_of(given: Mapping[str, Any]) -> Setting:
     told = offered(source.begin, promised, monolith)
     if not told.requests:
         raise NotSimulated(f"expected requests in {source.name}, got none in that time")
+    if told.images and not any(Stage.ENCODE in part.stages for part in layout):
+        raise NotSimulated(f"expected workers for encode, got none for {told.images} images")
     return Setting(
         asked={name: given[name] for name in TOLD} | {"trace": source.name},
         layout=layout,

@@ -1,0 +1,57 @@
+"""How many GPUs encoders should have of those that they share with text workers: as large a part as
+their part of the work.
+
+The work of a request is what its stages compute where they are always busy, in GPU-seconds: encode
+batches are full, a prompt is one chunk of many, and a decode shares the reading of the weights with
+BESIDE others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
+
+from ..scheduler.costs.gpus import Gpu
+from ..scheduler.costs.roofline import encode_cost, prompt_work, text_cost
+from ..scheduler.costs.spec import ModelSpec
+from ..scheduler.costs.text import TextCost, TextWork
+from ..scheduler.workload.arrivals import Arrival as Asked
+
+BESIDE = 32  # decodes in a step
+SAMPLE = 5000  # requests that are looked at
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """GPU-seconds of a workload."""
+
+    encode: float
+    text: float
+
+    @property
+    def encode_share(self) -> float:
+        return self.encode / (self.encode + self.text)
+
+
+def work_of(
+    spec: ModelSpec, gpu: Gpu, arrivals: Iterable[Asked], *, encode_tp: int, text_tp: int
+) -> Work:
+    """Of the first SAMPLE of them. Raises ValueError where the model does not divide so."""
+    encode = encode_cost(spec, gpu, encode_tp)
+    text = text_cost(spec.language, gpu, text_tp)
+    encode_s = text_s = 0.0
+    for asked in islice(arrivals, SAMPLE):
+        shapes = [spec.image(*size, len(asked.images)) for size in asked.images]
+        encode_s += encode.token_s * sum(spec.encode_tokens(shape) for shape in shapes)
+        text_s += _text_s(spec, text, asked, sum(shape.rows for shape in shapes))
+    return Work(encode_s * encode_tp, text_s * text_tp)
+
+
+def _text_s(spec: ModelSpec, cost: TextCost, asked: Asked, rows: int) -> float:
+    work = prompt_work(spec, asked.text_tokens, rows)
+    ((seen, tokens),) = work.chunks
+    prefill_s = cost.row_s * tokens + cost.pair_s * work.pairs
+    context = seen + tokens + asked.output_tokens // 2
+    step_s = cost.seconds(TextWork((), BESIDE, BESIDE * context)) / BESIDE
+    return prefill_s + step_s * asked.output_tokens
