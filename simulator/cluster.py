@@ -51,6 +51,7 @@ class Scheduling:
     timeout_s: float = 600.0
     scaling: str = "off"  # scheduler/scaling/registry.py
     limits: Limits = field(default_factory=Limits)  # of scaling
+    most_steps: int = 512  # of decodes that are simulated as one; 1: each by itself
 
 
 @dataclass(frozen=True, slots=True)

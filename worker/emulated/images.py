@@ -9,10 +9,10 @@ from typing import Any
 
 import zmq
 
+from ...scheduler.computing.encoding import Task
 from ...scheduler.costs.encode import PreprocessCost
 from ...transport import messages as say
 from ...transport.pictures import BadImage, measure
-from .encoding import Task
 from .engine import Engine
 from .sizes import Sizes, bytes_of
 from .waiting import Lane

@@ -8,10 +8,10 @@ from typing import Any
 
 import zmq
 
+from ...scheduler.computing.encoding import EncodeStage, Task
 from ...scheduler.pacing import ImagePace, TextPace
 from ...scheduler.stage import Stage
 from ...transport import messages as say
-from .encoding import EncodeStage, Task
 from .engine import Engine, Result
 from .images import Images
 from .profile import Emulation

@@ -45,7 +45,7 @@ def test_a_step_takes_what_its_cost_says() -> None:
     first = text.begin()
     assert first is not None
     assert first.seconds == COST.seconds(TextWork([(0, 10)]))
-    text.end(first)
+    text.told(first)
     text.open(prefill(2, prompt=40, answer=3))
     second = text.begin()
     assert second is not None
@@ -82,10 +82,10 @@ def test_every_request_gets_its_tokens_and_gives_its_blocks_back(
         waiting = still
         step = text.begin()
         assert step is not None
-        for name, _ in step.preempted:
-            number = int(name[1:])
+        for one in step.preempted:
+            number = int(one.id[1:])
             waiting.append((number, *asked[number]))
-        for name, token_ids in said(text.end(step)).items():
+        for name, token_ids in said(text.told(step)).items():
             got[name] += token_ids
         assert text.used == sum(one.blocks for one in text.sequences.values()) <= blocks
     for n, (_, answer) in enumerate(asked):
