@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from modserve.scheduler.stage import ROLES, Stage
@@ -64,6 +64,7 @@ def test_too_few_gpus_are_one_sentence() -> None:
         divide(4, PAPERS_SPLIT)
 
 
+@settings(deadline=None)  # the machine is shared
 @given(some.integers(1, 2000), some.lists(portions, min_size=1, max_size=3))
 def test_no_more_gpus_than_there_are_and_nobody_goes_without(
     gpus: int, portions: list[tuple[float, int]]

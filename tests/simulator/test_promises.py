@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
+from modserve.scheduler.costs.costs import LinkCost
 from modserve.scheduler.costs.gpus import GPUS, gpu
 from modserve.scheduler.costs.models import MODELS, model
+from modserve.scheduler.stage import ROLES
 from modserve.scheduler.workload.arrivals import Arrival
+from modserve.simulator.arrival import Arrival as Simulated
+from modserve.simulator.cluster import Cluster, Scheduling, group
+from modserve.simulator.outcome import Outcome
 from modserve.simulator.promises import (
     IMAGE_REQUEST,
     TEXT_REQUEST,
@@ -18,6 +23,7 @@ from modserve.simulator.promises import (
     per_request,
     promise,
 )
+from modserve.simulator.simulation import simulate
 
 LLAMA = Monolith(model("llama3.2-11b"), gpu("a100"))
 sizes = some.tuples(some.integers(1, 2000), some.integers(1, 2000))
@@ -30,6 +36,7 @@ asked = some.builds(
 )
 
 
+@settings(deadline=None)  # the machine is shared
 @given(asked, some.floats(1, 100))
 def test_a_promise_is_a_multiple_of_the_requests_own_time(request: Arrival, factor: float) -> None:
     alone, slo = LLAMA.alone(request), per_request(LLAMA, factor)(request)
@@ -40,6 +47,7 @@ def test_a_promise_is_a_multiple_of_the_requests_own_time(request: Arrival, fact
     assert kept_alone(request, slo, LLAMA)
 
 
+@settings(deadline=None)  # the machine is shared
 @given(asked, asked)
 def test_the_literal_promise_asks_for_images_alone(one: Arrival, other: Arrival) -> None:
     promised = literal(LLAMA, 3.0)
@@ -79,3 +87,23 @@ def test_a_promise_that_is_none_is_one_sentence() -> None:
         promise("p99")
     with pytest.raises(ValueError, match=r"expected weights of llama3\.2-90b that fit on 1 a100"):
         Monolith(model("llama3.2-90b"), gpu("a100"), tp=1)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_monolith_that_is_simulated_takes_as_long(name: str) -> None:
+    """Alone on it, with a prompt in one step and its images in one batch."""
+    spec, card = model(name), gpu("a100")
+    scheduling = Scheduling(bind="all", step_tokens=10**6, gap_s=None, step_image_tokens=10**6)
+    cluster = Cluster(spec, (group(spec, card, ROLES["all"], 1, 4),), LinkCost(0, 0), scheduling)
+    for images in ((), ((500, 400),), ((640, 480),) * 3):
+        asked = Arrival(0.0, 700, 200, images)
+        (outcome,) = outcomes(cluster, asked)
+        alone = Monolith(spec, card).alone(asked)
+        assert outcome.ttft_s == pytest.approx(alone.ttft_s, rel=0.03)
+        assert outcome.tpot_s == pytest.approx(alone.tpot_s, rel=0.01)
+
+
+def outcomes(cluster: Cluster, asked: Arrival) -> list[Outcome]:
+    told: list[Outcome] = []
+    simulate(cluster, [Simulated(asked)], watch=told.append)
+    return told

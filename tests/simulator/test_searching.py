@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from modserve.scheduler.slo.classes import STANDARD
@@ -34,6 +34,7 @@ def known(most: float) -> Callable[[float, Watch], Result]:
     return run
 
 
+@settings(deadline=None)  # the machine is shared
 @given(some.floats(0.001, 1e5), some.floats(0.01, 100), some.floats(0.001, 0.5))
 def test_what_is_found_holds_and_a_little_more_does_not(
     most: float, start: float, tolerance: float

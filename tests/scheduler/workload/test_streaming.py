@@ -46,6 +46,7 @@ def test_a_mix_is_drawn_for_times_without_end() -> None:
     assert found == list(islice(mix.stream(map(float, count()), Random(3)), 5000))
 
 
+@settings(deadline=None)  # the machine is shared
 @given(times_s, some.floats(0, 1e5), some.floats(0, 1e5))
 def test_a_window_is_what_comes_within_it(times: list[float], from_s: float, to_s: float) -> None:
     found = list(window(at(*times), from_s, to_s))
@@ -56,6 +57,7 @@ def test_a_window_is_read_no_further_than_its_end() -> None:
     assert [one.at_s for one in window((Arrival(s, 1, 1) for s in count()), 3, 5)] == [0, 1]
 
 
+@settings(deadline=None)  # the machine is shared
 @given(times_s, some.floats(0.01, 100))
 def test_a_scale_multiplies_the_rate(times: list[float], factor: float) -> None:
     found = list(scaled(at(*times), factor))
