@@ -1,5 +1,4 @@
-"""How many GPUs encoders should have of those that they share with text workers: as large a part as
-their part of the work.
+"""How a system divides GPUs among the roles of its workers: as somebody did, or by their work.
 
 The work of a request is what its stages compute where they are always busy, in GPU-seconds: encode
 batches are full, a prompt is one chunk of many, and a decode shares the reading of the weights with
@@ -8,15 +7,17 @@ BESIDE others.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import Protocol
 
 from ..scheduler.costs.gpus import Gpu
 from ..scheduler.costs.roofline import encode_cost, prompt_work, text_cost
 from ..scheduler.costs.spec import ModelSpec
 from ..scheduler.costs.text import TextCost, TextWork
 from ..scheduler.workload.arrivals import Arrival as Asked
+from .layout import Share
 
 BESIDE = 32  # decodes in a step
 SAMPLE = 5000  # requests that are looked at
@@ -32,6 +33,36 @@ class Work:
     @property
     def encode_share(self) -> float:
         return self.encode / (self.encode + self.text)
+
+
+class Split(Protocol):
+    """How GPUs are divided for a model and a workload, whatever their number."""
+
+    def shares(self, spec: ModelSpec, gpu: Gpu, arrivals: Iterable[Asked]) -> Sequence[Share]:
+        """Raises ValueError where the model does not divide so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """The same for all of them."""
+
+    parts: tuple[Share, ...]
+
+    def shares(self, spec: ModelSpec, gpu: Gpu, arrivals: Iterable[Asked]) -> Sequence[Share]:
+        return self.parts
+
+
+@dataclass(frozen=True, slots=True)
+class ByWork:
+    """As much for text and for encoders as they have to do."""
+
+    text_tp: int
+    encode_tp: int
+
+    def shares(self, spec: ModelSpec, gpu: Gpu, arrivals: Iterable[Asked]) -> Sequence[Share]:
+        work = work_of(spec, gpu, arrivals, encode_tp=self.encode_tp, text_tp=self.text_tp)
+        part = work.encode_share
+        return Share("text", 1 - part, self.text_tp), Share("encode", part, self.encode_tp)
 
 
 def work_of(
