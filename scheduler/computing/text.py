@@ -139,7 +139,8 @@ class TextStage:
             prefills = sum(tokens for _, tokens in chunks)
             return Step(chunks, preempted, prefills, decodes, [self._seconds(chunks)])
         if decodes:
-            return Step([], preempted, 0, decodes, self._times(self._until_due(most)))
+            steps = 1 if preempted else self._until_due(most)  # they are told of at its end
+            return Step([], preempted, 0, decodes, self._times(steps))
         return Step([], preempted, 0, 0, [0.0]) if preempted else None
 
     def end(self, step: Step, done: int | None = None) -> Ended:
