@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..scheduler.slo import slo as promises
+from ..scheduler.slo.slo import UNASKED, Slo
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -14,6 +17,7 @@ class Outcome:
     first_token_s: float | None
     last_token_s: float | None  # None: it did not end well
     refused: bool = False
+    slo: Slo = UNASKED  # what it was promised
 
     @property
     def finished(self) -> bool:
@@ -29,3 +33,8 @@ class Outcome:
         if self.first_token_s is None or self.last_token_s is None or self.output_tokens < 2:
             return None
         return (self.last_token_s - self.first_token_s) / (self.output_tokens - 1)
+
+    @property
+    def met(self) -> bool:
+        """Whether its promise was kept: it ended well, and in time."""
+        return self.finished and promises.met(self.slo, self.ttft_s, self.tpot_s)

@@ -39,6 +39,7 @@ class Ticket:
             first_token_s=self.first_token_s,
             last_token_s=now if request.phase is Phase.DONE else None,
             refused=request.phase is Phase.REJECTED,
+            slo=request.slo,
         )
 
 
