@@ -15,8 +15,8 @@ from ..scheduler.costs.models import MODELS
 from ..simulator.promises import PROMISES
 from ..simulator.searching import TOLERANCE
 from ..simulator.systems import SYSTEMS
+from .plots import NotDrawn, check_folder
 from .printing import console
-from .profiling import NotDrawn
 from .simulation_report import body, show
 from .simulation_run import Run, run, searched
 from .simulation_setting import Setting, setting_of
@@ -145,17 +145,7 @@ def _check(context: typer.Context) -> None:
     if file is not None and not file.absolute().parent.is_dir():
         raise typer.BadParameter(f"expected a folder for {file}, got none")
     if given["plot"] is not None:
-        _check_plot(given["plot"])
-
-
-def _check_plot(folder: Path) -> None:
-    if not folder.absolute().parent.is_dir() or (folder.exists() and not folder.is_dir()):
-        raise typer.BadParameter(f"expected a folder, or a place for one, got {folder}")
-    try:
-        import matplotlib  # noqa: F401
-    except ModuleNotFoundError as error:
-        told = "expected matplotlib for --plot, got none: pip install 'modserve[bench]'"
-        raise NotDrawn(told) from error
+        check_folder(given["plot"])
 
 
 def _flag(name: str) -> str:

@@ -93,7 +93,7 @@ def test_a_promise_that_is_none_is_one_sentence() -> None:
 def test_a_monolith_that_is_simulated_takes_as_long(name: str) -> None:
     """Alone on it, with a prompt in one step and its images in one batch."""
     spec, card = model(name), gpu("a100")
-    scheduling = Scheduling(bind="all", step_tokens=10**6, gap_s=None, step_image_tokens=10**6)
+    scheduling = Scheduling(bind="all", step_tokens=10**6, paced=False, step_image_tokens=10**6)
     cluster = Cluster(spec, (group(spec, card, ROLES["all"], 1, 4),), LinkCost(0, 0), scheduling)
     for images in ((), ((500, 400),), ((640, 480),) * 3):
         asked = Arrival(0.0, 700, 200, images)
