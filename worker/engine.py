@@ -156,7 +156,7 @@ class Engine:
                     busy = going and self._step()
                 except Exception as error:  # the border of a step: its runs fail, the worker not
                     log.exception("a step failed")
-                    busy = False
+                    busy = bool(self.stages.encode)  # images that wait were no part of it
                     self._break(f"a step failed: {error}")
                 self._feel_pulse()
 
