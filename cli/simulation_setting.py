@@ -39,9 +39,9 @@ def setting_of(given: Mapping[str, Any]) -> Setting:
     before anything runs. Raises BadParameter, BadTrace, Unreadable or NotSimulated."""
     which = named(system, given["system"], "--system")
     spec, card = named(model, given["model"], "--model"), named(gpu, given["gpu"], "--gpu")
+    layout = _layout(given, which.shares)
     source = source_of(Wanted(**{field.name: given[field.name] for field in fields(Wanted)}))
     try:
-        layout = _layout(given, which.split.shares(spec, card, source.begin()))
         cluster = build(which, spec, card, layout, scales=False)
         monolith = Monolith(spec, card)
     except ValueError as error:
