@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..scheduler.request import Request
-from ..scheduler.scaling.gathering import Gathered, Gathering, Measure
+from ..request import Request
+from .gathering import Gathered, Gathering, Measure
 
 
 class Demand:
