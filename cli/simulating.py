@@ -95,6 +95,9 @@ def simulate(
     slo_factor: Annotated[
         float, _option("F", "Times what it takes alone.", callback=_positive)
     ] = 5.0,
+    autoscale: Annotated[
+        bool, typer.Option("--autoscale", help="Let the system launch and drain workers.")
+    ] = False,
     search: Annotated[
         bool, typer.Option("--search", help="Find the highest --scale that holds --attainment.")
     ] = False,

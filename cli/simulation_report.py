@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from math import floor
 from typing import Any
@@ -33,11 +33,17 @@ def body(setting: Setting, done: Run, wall_s: float) -> dict[str, Any]:
         "scale": done.scale,
         "layout": write_layout(setting.layout),
         "utilisation": dict(ran.utilisation),
-        "workers": [list(change) for change in ran.workers],
+        "workers": _changes(ran.workers),
         "virtual_s": ran.virtual_s,
         "events": ran.events,
         "tried": [asdict(probe) for probe in done.probes],
     }
+
+
+def _changes(workers: Iterable[tuple[float, str, int]]) -> list[list[Any]]:
+    """From when on a pool had so many: the last word of each moment."""
+    told = {(since_s, pool): count for since_s, pool, count in workers}
+    return [[since_s, pool, count] for (since_s, pool), count in told.items()]
 
 
 def show(

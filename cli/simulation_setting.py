@@ -18,7 +18,7 @@ from ..simulator.systems import build, system
 from .sources import Wanted, source_of
 
 T = TypeVar("T")
-TOLD = ("system", "model", "gpu", "gpus", "slo", "slo_factor", "seed")
+TOLD = ("system", "model", "gpu", "gpus", "slo", "slo_factor", "autoscale", "seed")
 
 
 class NotSimulated(Exception):
@@ -39,10 +39,10 @@ def setting_of(given: Mapping[str, Any]) -> Setting:
     before anything runs. Raises BadParameter, BadTrace, Unreadable or NotSimulated."""
     which = named(system, given["system"], "--system")
     spec, card = named(model, given["model"], "--model"), named(gpu, given["gpu"], "--gpu")
+    layout = _layout(given, which.shares)
     source = source_of(Wanted(**{field.name: given[field.name] for field in fields(Wanted)}))
     try:
-        layout = _layout(given, which.split.shares(spec, card, source.begin()))
-        cluster = build(which, spec, card, layout, scales=False)
+        cluster = build(which, spec, card, layout, scales=given["autoscale"])
         monolith = Monolith(spec, card)
     except ValueError as error:
         raise NotSimulated(str(error)) from error

@@ -36,7 +36,7 @@ class Crew(dict[str, Worker]):
         encoded: Callable[[Worker, Task], None],
     ) -> None:
         super().__init__()
-        self._cluster, self._agenda, self._pump = cluster, agenda, pump
+        self._cluster, self._agenda, self.pump = cluster, agenda, pump
         self._stepped, self._encoded = stepped, encoded
         self.starting: dict[str, Start] = {}
         self.history: list[tuple[float, str, int]] = []  # how many serve in a pool, from when on
@@ -91,7 +91,7 @@ class Crew(dict[str, Worker]):
         )
         self[name] = worker
         self._note(group.pool)
-        self._pump(
+        self.pump(
             on.Joined(
                 replica=name,
                 epoch=self._made,
@@ -106,7 +106,7 @@ class Crew(dict[str, Worker]):
 
     def stop(self, name: str) -> None:
         """The core has drained it."""
-        self._pump(on.Lost(name, "it has left"))
+        self.pump(on.Lost(name, "it has left"))
 
     def switch(self, name: str, stages: frozenset[Stage]) -> None:
         """The core has it in no books any more; it comes back with other stages."""

@@ -19,6 +19,7 @@ from .cluster import Cluster
 from .crew import Crew
 from .links import Links
 from .outcome import Outcome
+from .scaling import Scaling
 from .tickets import Ticket, Tickets
 from .worker import Worker
 
@@ -31,6 +32,9 @@ class Serving:
         self._tickets = Tickets(cluster.spec, cluster.scheduling)
         self._links = Links(agenda, cluster.link)
         self.crew = Crew(cluster, agenda, self.pump, self._stepped, self._encoded)
+        self._scaling: Scaling | None = None
+        if cluster.scheduling.scaling != "off":
+            self._scaling = Scaling(cluster, agenda, self.crew, self.core.replicas)
         self._events: deque[on.Event] = deque()
         self._pumping = False
         self._do: dict[type, Callable[[Any], None]] = {
@@ -61,9 +65,14 @@ class Serving:
         ticket = self._tickets.ticket(arrival)
         self.open[ticket.request.id] = ticket
         self.pump(on.Arrived(ticket.request))
+        if self._scaling is not None:
+            self._scaling.admitted(ticket.request)
 
     def _end(self, command: do.End) -> None:
-        self._watch(self.open.pop(command.request.id).outcome(self._agenda.now))
+        ticket = self.open.pop(command.request.id)
+        if self._scaling is not None:
+            self._scaling.ended(ticket.request, ticket.arrival_s, ticket.first_token_s)
+        self._watch(ticket.outcome(self._agenda.now))
 
     # Images.
 
@@ -137,6 +146,8 @@ class Serving:
         ticket = self.open[one.id]
         if ticket.first_token_s is None:
             ticket.first_token_s = self._agenda.now
+        if self._scaling is not None:
+            self._scaling.prefilled(one.id)
         emitted = one.computed + 1 - one.prompt_tokens
         self.pump(on.Prefilled(one.id, worker.name, one.run, emitted))
         if one.computed + 1 >= one.ends_at:

@@ -6,6 +6,7 @@ stands in for it silently.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -16,20 +17,19 @@ from ..scheduler.scaling.limits import Limits, PoolLimits
 from ..scheduler.stage import role_of
 from .cluster import Cluster, Scheduling, group
 from .layout import Layout, Share, gpus_of
-from .splitting import ByWork, Fixed, Split
 
 
 @dataclass(frozen=True, slots=True)
 class System:
     name: str
-    split: Split
+    shares: Sequence[Share]  # of any number of GPUs
     scheduling: Scheduling
     scaling: str  # the policy, where it is asked to scale by itself: scheduler/scaling/registry.py
 
 
 # 20 text workers of four GPUs and 48 encoders of one on 128 (ModServe, SoCC 2025, section 5.2)
-PAPERS_SPLIT = Fixed((Share("text", 80 / 128, 4), Share("encode", 48 / 128, 1)))
-MONOLITHS = Fixed((Share("all", 1.0, 4),))
+PAPERS_SPLIT = (Share("text", 80 / 128, 4), Share("encode", 48 / 128, 1))
+MONOLITHS = (Share("all", 1.0, 4),)
 
 SYSTEMS: MappingProxyType[str, System] = MappingProxyType(
     {
@@ -53,11 +53,10 @@ SYSTEMS: MappingProxyType[str, System] = MappingProxyType(
                 Scheduling(bind="all", image_cache_bytes=0),
                 scaling="paper",
             ),
-            # Ours: prefill begins with the first image, embeddings are cached, and GPUs are divided
-            # by the work of the workload at hand.
+            # Ours: prefill begins with the first image, and embeddings are cached.
             System(
                 "modserve",
-                ByWork(text_tp=4, encode_tp=1),
+                PAPERS_SPLIT,
                 Scheduling(bind="first", image_cache_bytes=None),
                 scaling="modserve",
             ),

@@ -53,32 +53,32 @@ class Worker:
 
     def open(self, sequence: Sequence) -> bool:
         """False where there is no room; the books of the core do not let that happen."""
-        self._settle()
+        self.settle()
         taken = self.text is not None and self.text.add(sequence)
         self._wake()
         return taken
 
     def land(self, request_id: str, index: int) -> None:
         if self.text is not None:
-            self._settle()
+            self.settle()
             self.text.land(request_id, index)
             self._wake()
 
     def receive(self, request_id: str, end: int, emitted: int | None) -> None:
         if self.text is not None:
-            self._settle()
+            self.settle()
             self.text.receive(request_id, end, emitted)
             self._wake()
 
     def release(self, request_id: str, run: int) -> None:
         if self.text is not None and request_id in self.text.sequences:
-            self._settle()
+            self.settle()
             self.text.drop(request_id, run)
             self._wake()  # what gave way to it may go on
 
     def progress(self) -> list[tuple[str, int, int]]:
         """(request, run, emitted) of everybody who decodes, as of now."""
-        self._settle()
+        self.settle()
         text = self.text
         if text is None:
             return []
@@ -89,7 +89,7 @@ class Worker:
 
     def leave(self) -> None:
         """It computes no more, and tells nothing."""
-        self._settle()
+        self.settle()
         self.text = self.encode = None
 
     # Images.
@@ -111,7 +111,7 @@ class Worker:
 
     def _preprocessed(self, task: Task) -> None:
         if self.encode is not None and self._wanted.get(task.key) == task.run:
-            self._settle()
+            self.settle()
             self.encode.add(task)
             self._wake()
 
@@ -152,7 +152,7 @@ class Worker:
         if not self._begin_batch():
             self._begin()
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         """Take in the steps that have ended by now; the one under way is the last of them."""
         step, last = self._step, len(self._ends) - 1
         if step is None or self.text is None or not last:

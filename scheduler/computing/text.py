@@ -18,7 +18,7 @@ from .sequence import Doing, Sequence
 MEASURED = 128  # tokens of a prompt
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that makes each of millions three times as dear
 class Step:
     """Under way; where nobody prefills, several steps that nobody is due between."""
 
@@ -44,7 +44,7 @@ class Export:
     last: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ended:
     """What came of a step, beside one token of every decode."""
 

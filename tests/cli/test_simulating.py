@@ -73,6 +73,20 @@ def test_a_scale_multiplies_the_rate_and_a_layout_is_taken(
     assert fast["ttft_ms"]["p99"] > slow["ttft_ms"]["p99"]
 
 
+def test_a_system_that_scales_gives_back_what_nobody_needs(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    calm = ("--gpus", "32", "--request-rate", "0.2", "--system", "modserve")
+    fixed, scaled = simulated(capsys, *calm), simulated(capsys, *calm, "--autoscale")
+    assert (fixed["autoscale"], scaled["autoscale"]) == (False, True)
+    assert fixed["workers"] == [[0.0, "text", 5], [0.0, "encode", 12]]
+    assert fixed["gpus_mean"] == pytest.approx(32)
+    assert scaled["gpus_mean"] < 24
+    assert scaled["finished"] == 100
+    assert scaled["workers"][:2] == fixed["workers"]
+    assert len(scaled["workers"]) > 2
+
+
 def test_a_promise_may_be_beyond_anybody(capsys: pytest.CaptureFixture[str]) -> None:
     strict = simulated(capsys, "--slo", "literal", "--slo-factor", "0.5")
     assert strict["ceiling"] < 0.9

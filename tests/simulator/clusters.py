@@ -69,7 +69,10 @@ def cluster(
     return Cluster(model(spec), groups, LINK, scheduling or Scheduling(), **others)
 
 
-def arrivals(seed: int, count: int, *, rate: float = 20.0, images: float = 0.4) -> list[Arrival]:
+def arrivals(
+    seed: int, count: int, *, rate: float = 20.0, images: float = 0.4, prompt: int = 800
+) -> list[Arrival]:
+    """`images`: the share of the requests that have some; `prompt`: the longest, without them."""
     dice, now, made = Random(seed), 0.0, []
     for _ in range(count):
         now += dice.expovariate(rate)
@@ -77,7 +80,7 @@ def arrivals(seed: int, count: int, *, rate: float = 20.0, images: float = 0.4) 
             (dice.choice(SIDES), dice.choice(SIDES))
             for _ in range(dice.randint(1, 3) if dice.random() < images else 0)
         ]
-        asked = Asked(now, dice.randint(1, 800), dice.randint(1, 60), tuple(sizes))
+        asked = Asked(now, dice.randint(1, prompt), dice.randint(1, 60), tuple(sizes))
         made.append(Arrival(asked))
     return made
 

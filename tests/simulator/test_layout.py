@@ -52,16 +52,16 @@ def test_a_layout_that_is_none_is_one_sentence(text: str, expected: str) -> None
     ],
 )
 def test_the_papers_split_for_any_number_of_gpus(gpus: int, expected: str) -> None:
-    assert write_layout(divide(gpus, PAPERS_SPLIT.parts)) == expected
+    assert write_layout(divide(gpus, PAPERS_SPLIT)) == expected
 
 
 def test_what_is_left_over_stays_idle() -> None:
-    assert write_layout(divide(10, MONOLITHS.parts)) == "all=2@4"
+    assert write_layout(divide(10, MONOLITHS)) == "all=2@4"
 
 
 def test_too_few_gpus_are_one_sentence() -> None:
     with pytest.raises(BadLayout, match="at least 5 GPUs for text on 4 and encode on 1, got 4"):
-        divide(4, PAPERS_SPLIT.parts)
+        divide(4, PAPERS_SPLIT)
 
 
 @settings(deadline=None)  # the machine is shared

@@ -7,12 +7,10 @@ import pytest
 from modserve.scheduler.costs.gpus import gpu
 from modserve.scheduler.costs.models import MODELS, model
 from modserve.scheduler.scaling.registry import POLICIES
-from modserve.scheduler.workload.arrivals import Arrival
 from modserve.simulator.layout import divide, gpus_of, read_layout
 from modserve.simulator.systems import SYSTEMS, build, system
 
 A100 = gpu("a100")
-MIXED = [Arrival(0.0, 800, 100), Arrival(1.0, 300, 80, ((560, 560),))]
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
@@ -20,7 +18,7 @@ MIXED = [Arrival(0.0, 800, 100), Arrival(1.0, 300, 80, ((560, 560),))]
 @pytest.mark.parametrize("gpus", [8, 128, 1024])
 def test_every_system_serves_every_model(name: str, served: str, gpus: int) -> None:
     which = system(name)
-    layout = divide(gpus, which.split.shares(model(served), A100, MIXED))
+    layout = divide(gpus, which.shares)
     cluster = build(which, model(served), A100, layout, scales=False)
     assert cluster.gpus == gpus_of(layout) == gpus
     assert cluster.scheduling == which.scheduling
@@ -33,9 +31,8 @@ def test_every_system_serves_every_model(name: str, served: str, gpus: int) -> N
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_a_system_that_scales_keeps_within_its_gpus(name: str) -> None:
     which = system(name)
-    spec = model("llama3.2-11b")
-    layout = divide(64, which.split.shares(spec, A100, MIXED))
-    cluster = build(which, spec, A100, layout, scales=True)
+    layout = divide(64, which.shares)
+    cluster = build(which, model("llama3.2-11b"), A100, layout, scales=True)
     assert cluster.scheduling.scaling in POLICIES
     assert cluster.scheduling.limits.gpus == 64
     assert {group.pool for group in cluster.groups} == cluster.scheduling.limits.pools.keys()
@@ -44,7 +41,7 @@ def test_a_system_that_scales_keeps_within_its_gpus(name: str) -> None:
 
 
 def test_systems_differ_by_more_than_their_names() -> None:
-    found = {repr((one.split, one.scheduling, one.scaling)) for one in SYSTEMS.values()}
+    found = {repr((one.shares, one.scheduling, one.scaling)) for one in SYSTEMS.values()}
     assert len(found) == len(SYSTEMS)
 
 

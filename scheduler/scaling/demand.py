@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..scheduler.request import Phase, Request
-from ..scheduler.scaling.gathering import WEIGHTS, Gathered, Gathering, Measure
-from ..scheduler.stage import Stage
-from ..scheduler.switching import TEXT
+from ..request import Phase, Request
+from ..stage import Stage
+from ..switching import TEXT
+from .gathering import WEIGHTS, Gathered, Gathering, Measure
 
 ENCODING = frozenset({Stage.ENCODE})
 
