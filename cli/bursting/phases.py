@@ -41,7 +41,7 @@ def phases(capable: Rates, burst_s: float, calm_s: float) -> list[Phase]:
         Phase("calm", calm_s / 2, calm),
         Phase("image burst", burst_s, Rates(BURST * image, calm.text)),
         Phase("calm again", calm_s, calm),
-        Phase("text burst", burst_s, Rates(calm.image / 2, BURST * text)),
+        Phase("text burst", burst_s, Rates(calm.image, BURST * text)),
         Phase("calm at last", calm_s, calm),
     ]
 

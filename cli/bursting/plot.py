@@ -7,6 +7,7 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from ...client.load.record import Record
 from .story import BIN_S, TPOT_S, TTFT_S, Story, attainment, roles
@@ -47,7 +48,7 @@ def _workers(axis: Axes, story: Story) -> None:
     coming = [one.coming for one in story.samples]
     axis.fill_between(at_s, coming, step="post", color="grey", alpha=0.3, label="come or go")
     axis.set(title="workers that serve", ylim=(0, None))
-    axis.yaxis.get_major_locator().set_params(integer=True)
+    axis.yaxis.set_major_locator(MaxNLocator(integer=True))
     axis.legend(loc="upper right")
 
 

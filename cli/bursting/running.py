@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable
 
@@ -14,6 +15,7 @@ from ...scheduler.slo.outcome import Modality
 from .asks import OUTPUT_TOKENS, TEXT_TOKENS, Asks
 from .phases import Due, Rates, due
 from .story import Sample, Story, Told, sample
+from .usage import Usage
 
 LOOK_S = 1.0
 TIMEOUT_S = 120.0  # of a request
@@ -66,9 +68,16 @@ async def run(client: AsyncClient, asks: Asks, story: Story, look: Look) -> None
 async def _watch(client: AsyncClient, story: Story, look: Look, newest: int) -> None:
     clock = asyncio.get_running_loop().time
     begun, began = clock(), time.time()
+    usage = Usage()
     while True:
         report = await client.status()
-        story.samples.append(sample(clock() - begun, report))
+        pids = [
+            os.getpid(),
+            report["controller"]["pid"],
+            *(one["pid"] for one in report["workers"]),
+        ]
+        now = clock() - begun
+        story.samples.append(sample(now, report, usage.cores(pids, now)))
         for event in await client.events(after=newest):
             newest = event.number
             story.told.append(Told(event.time - began, event))

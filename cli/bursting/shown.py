@@ -62,7 +62,17 @@ def _now(story: Story, now: Sample) -> Group:
 def summary(story: Story) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
     table.add_column("phase", no_wrap=True)
-    headings = ("s", "image/s", "text/s", "sent", "failed", "in time", "TTFT p50", "p99")
+    headings = (
+        "s",
+        "image/s",
+        "text/s",
+        "sent",
+        "failed",
+        "in time",
+        "TTFT p50",
+        "p99",
+        "cores",
+    )
     for heading in (*headings, "encode", "text"):
         table.add_column(heading, no_wrap=True, justify="right")
     for row in story.rows():
@@ -80,6 +90,7 @@ def _cells(row: Row) -> Iterator[str]:
     yield "-" if row.attainment is None else f"{row.attainment:.1%}"
     for at in (0, 1):
         yield "-" if row.ttft_ms is None else f"{row.ttft_ms[at]:.0f} ms"
+    yield "-" if row.cores is None else f"{row.cores:.1f}"
     for role in ("encode", "text"):
         yield _span(row, role)
 

@@ -35,6 +35,7 @@ class Sample:
     serving: Mapping[str, int]  # workers by role
     coming: int  # those that load, drain or switch
     open: int  # requests
+    cores: float | None = None  # that we and our processes were busy with since the last look
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class Row:
     failed: int
     attainment: float | None
     ttft_ms: tuple[float, float] | None  # median, and 99th percentile
+    cores: float | None  # that we and our processes were busy with, on average
     workers: Mapping[str, tuple[int, int]]  # by role, the fewest and the most that served in it
 
 
@@ -75,13 +77,16 @@ class Story:
 
         ended = [one for one in self.records if within(one.due_s) and one.ended_s is not None]
         ttfts = [1000 * one.ttft_s for one in ended if one.completed]
-        seen = [one.serving for one in self.samples if within(one.at_s)]
+        samples = [one for one in self.samples if within(one.at_s)]
+        seen = [one.serving for one in samples]
+        cores = [one.cores for one in samples if one.cores is not None]
         return Row(
             phase,
             len(ended),
             sum(not one.completed for one in ended),
             attainment(ended),
             (float(np.median(ttfts)), float(np.percentile(ttfts, 99))) if ttfts else None,
+            float(np.mean(cores)) if cores else None,
             {role: _extremes([one.get(role, 0) for one in seen]) for role in roles(seen)},
         )
 
@@ -121,10 +126,11 @@ def roles(seen: Sequence[Mapping[str, int]]) -> list[str]:
     return sorted({role for one in seen for role in one})
 
 
-def sample(at_s: float, report: Mapping[str, Any]) -> Sample:
+def sample(at_s: float, report: Mapping[str, Any], cores: float | None = None) -> Sample:
     """Of what `status` says."""
     workers = report["workers"]
     serving = Counter(
         role_of(stages_of(one["stages"])) for one in workers if one["state"] not in AWAY
     )
-    return Sample(at_s, serving, len(workers) - serving.total(), report["requests"]["open"])
+    coming = len(workers) - serving.total()
+    return Sample(at_s, serving, coming, report["requests"]["open"], cores)

@@ -30,6 +30,7 @@ pytestmark = pytest.mark.slow
 
 STEP_S = 240.0  # for anything that is waited for: a machine that others use is slow
 CALM, BURST = 0.15, 1.5  # of what one worker said it can do, which others' load may have changed
+GROWTH, PATIENCE_S = 1.5, 12.0  # of a burst that has brought nobody
 LATELY = 20  # requests by which attainment is told
 QUICK = (
     CONFIG.replace("down_s = 10", "down_s = 4")
@@ -85,14 +86,20 @@ class Scene:
     def calm(self) -> None:
         self.traffic.rates = Rates(CALM * self.capable.image, CALM * self.capable.text)
 
-    def burst(self, modality: Modality) -> None:
-        """Of one kind; the other one goes on."""
+    async def burst(self, modality: Modality, **workers: int) -> None:
+        """Of one kind, until these serve; the other one goes on. It grows, since what a worker
+        could do before is no more than it can do now, if others had the cores then."""
         self.calm()
-        if modality is Modality.IMAGE:
-            burst = replace(self.traffic.rates, image=BURST * self.capable.image)
-        else:
-            burst = replace(self.traffic.rates, text=BURST * self.capable.text)
-        self.traffic.rates = burst
+        calm, times = self.traffic.rates, BURST
+        serving = asyncio.create_task(self.serving(**workers))
+        while not serving.done():
+            if modality is Modality.IMAGE:
+                self.traffic.rates = replace(calm, image=times * self.capable.image)
+            else:
+                self.traffic.rates = replace(calm, text=times * self.capable.text)
+            times *= GROWTH
+            await asyncio.wait({serving}, timeout=PATIENCE_S)
+        await serving
 
     async def serving(self, **workers: int) -> None:
         """Until so many of each role serve, and nobody comes or goes."""
@@ -166,8 +173,7 @@ def seen(modality: Modality, before: dict[str, int], during: dict[str, int]) -> 
     async def play(scene: Scene) -> None:
         scene.calm()
         await scene.serving(**before)
-        scene.burst(modality)
-        await scene.serving(**during)
+        await scene.burst(modality, **during)
         scene.calm()
         await scene.recovered()
 
@@ -207,8 +213,7 @@ def test_without_launches_a_text_worker_encodes_and_comes_back_with_the_texts(
 
     async def play(scene: Scene) -> None:
         await seen(Modality.IMAGE, texts, pictures)(scene)
-        scene.burst(Modality.TEXT)
-        await scene.serving(**texts)
+        await scene.burst(Modality.TEXT, **texts)
         scene.calm()
         await scene.recovered()
 

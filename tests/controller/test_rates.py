@@ -22,13 +22,17 @@ def beats(one: Member, at_s: float, tokens: int, busy_s: float) -> None:
     one.beats(say.Beat(tokens=tokens, busy_s=busy_s))
 
 
+def rates(one: Member) -> tuple[float | None, float | None]:
+    return one.rate(lambda beat: beat.tokens), one.busy
+
+
 def test_nothing_is_known_before_two_beats() -> None:
     one = member()
-    assert one.rate(lambda beat: beat.tokens) is one.busy is None
+    assert rates(one) == (None, None)
     beats(one, 1.0, 5, 0.5)
-    assert one.busy is None
+    assert rates(one) == (None, None)
     beats(one, 1.5, 10, 0.75)
-    assert (one.rate(lambda beat: beat.tokens), one.busy) == (10.0, 0.5)
+    assert rates(one) == (10.0, 0.5)
 
 
 @given(st.lists(st.floats(0.05, 3.0), min_size=2, max_size=60), st.floats(0.0, 1.0))
@@ -57,6 +61,6 @@ def test_whoever_counts_anew_has_done_nothing_yet() -> None:
     beats(one, 1.0, 500, 9.0)
     beats(one, 2.0, 500, 9.5)
     beats(one, 3.0, 0, 0.0)
-    assert one.busy is None
+    assert rates(one) == (None, None)
     beats(one, 4.0, 8, 0.25)
-    assert (one.rate(lambda beat: beat.tokens), one.busy) == (8.0, 0.25)
+    assert rates(one) == (8.0, 0.25)

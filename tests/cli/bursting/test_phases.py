@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from modserve.cli.bursting.phases import Phase, Rates, due, phase_at, phases
 from modserve.cli.bursting.plot import draw
 from modserve.cli.bursting.story import Sample, Story, attainment, sample
+from modserve.cli.bursting.usage import Usage
 from modserve.client.load.record import Record
 from modserve.scheduler.slo.outcome import Modality
 
@@ -49,7 +51,8 @@ def test_rows_count_who_was_due_in_a_phase() -> None:
     story.samples.append(Sample(14.0, {"encode": 1}, 0, 4))
     calm, burst = story.rows()
     assert (calm.sent, calm.failed, calm.attainment) == (2, 0, 0.5)
-    assert calm.ttft_ms == (pytest.approx(1750), pytest.approx(2975))
+    assert calm.ttft_ms is not None
+    assert list(calm.ttft_ms) == pytest.approx([1750, 2975])
     assert (burst.sent, burst.failed, burst.attainment) == (2, 1, 0.5)
     assert burst.workers == {"encode": (1, 2)}
     assert story.failed == 1
@@ -78,3 +81,11 @@ def test_any_story_has_a_plot(tmp_path: Path) -> None:
     for number, one in enumerate((story, Story(plan))):
         draw(one, tmp_path / f"{number}.png")
         assert (tmp_path / f"{number}.png").stat().st_size > 1000
+
+
+def test_processor_time_is_that_of_the_processes_asked_for() -> None:
+    usage = Usage()
+    assert usage.cores([os.getpid()], 1.0) is None
+    used = usage.cores([os.getpid(), 2**30], 1.0 + 1e6)
+    assert used is not None and 0 <= used < 1
+    assert usage.cores([2**30], 3e6) is None
