@@ -44,6 +44,7 @@ BINDINGS: dict[str, Ready] = {"arrival": at_arrival, "first": at_first_image, "a
 class Need:
     """What a binding books: blocks now, blocks at the longest answer, staging bytes."""
 
+    tokens: int  # to prefill
     blocks: int
     most_blocks: int
     staging: int  # where it prefills
@@ -54,6 +55,7 @@ class Need:
 def need_of(request: Request, terms: Terms) -> Need:
     rows = sum(item.rows for item in request.media)
     return Need(
+        tokens=request.tokens,
         blocks=terms.blocks(request.tokens),
         most_blocks=terms.blocks(request.prompt_tokens + request.max_tokens),
         staging=rows * terms.staging_row_bytes,
@@ -80,10 +82,10 @@ def place(
             one.takes_work and _has_blocks(one, need) and need.kept <= one.ledger.staging_bytes.free
         )
 
-    prefill = replicas.least(Stage.PREFILL, need.blocks, prefills)
+    prefill = replicas.least(Stage.PREFILL, need.blocks, prefills, need.tokens)
     if prefill is None or Stage.DECODE in prefill.stages:
         return None if prefill is None else (prefill, prefill)
-    decode = replicas.least(Stage.DECODE, need.blocks, decodes)
+    decode = replicas.least(Stage.DECODE, need.blocks, decodes, need.blocks)
     return None if decode is None else (prefill, decode)
 
 

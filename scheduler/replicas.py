@@ -1,41 +1,64 @@
 """All replicas, in the order of their load, so that routing need not look at each of them.
 
 Whoever changes what a load looks at says so with `note`; the place in the order is found anew when
-somebody asks for it. So a request costs the logarithm of their number, not their number.
+somebody asks for it. So a request costs the logarithm of their number, not their number. Those
+that are about as fast as each other are in one order, and the first ones of all orders are
+compared by when they would be done: mostly there is one order, and never are there many.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import islice, takewhile
 
 from .queueing import OrderedQueue
+from .rates import Rates
 from .replica import Replica
-from .routing import LEAST_PENDING, Load
+from .routing import LEAST_PENDING, UNIT_S, Load, pace, seconds_of
 from .stage import Stage
 
 FEW = 8  # that are asked one by one
+
+Fits = Callable[[Replica], bool]
+
+
+@dataclass(slots=True, eq=False)
+class Group:
+    """Replicas of a stage that are about as fast as each other."""
+
+    stage: Stage
+    load: Load
+    pace: int | None  # None: not known
+    members: int = 0
+    order: OrderedQueue = field(default_factory=OrderedQueue)
 
 
 class Replicas(dict[str, Replica]):
     """By name. One is put in by its name and taken out by `remove`, or `del`."""
 
-    def __init__(self, loads: Mapping[Stage, Load] = LEAST_PENDING) -> None:
+    def __init__(
+        self, loads: Mapping[Stage, Load] = LEAST_PENDING, *, by_speed: bool = True
+    ) -> None:
+        """`by_speed`: fast ones are given more."""
         super().__init__()
-        self._loads = loads
-        self._by_load = {stage: OrderedQueue() for stage in loads}
+        self.rates = Rates()
+        self._loads, self._by_speed = loads, by_speed
+        self._groups: dict[Stage, dict[int | None, Group]] = {stage: {} for stage in loads}
+        self._of: dict[str, list[Group]] = {}
         self._by_room = OrderedQueue()  # the ones with most blocks first
         self._noted: dict[str, None] = {}  # in the order in which they were
 
     def __setitem__(self, name: str, replica: Replica) -> None:
         super().__setitem__(name, replica)
-        self.note(replica)
+        self.follow(replica)
 
     def __delitem__(self, name: str) -> None:
         super().__delitem__(name)
         self._noted.pop(name, None)
-        for queue in (*self._by_load.values(), self._by_room):
-            queue.remove(name)
+        self.rates.leave(name)
+        self._leave(name)
+        self._by_room.remove(name)
 
     def remove(self, name: str) -> Replica:
         replica = self[name]
@@ -47,40 +70,110 @@ class Replicas(dict[str, Replica]):
         if replica.name in self:
             self._noted[replica.name] = None
 
+    def follow(self, replica: Replica) -> None:
+        """Its speed is another one, or it takes work no more, or again."""
+        self.rates.follow(replica)
+        before = {group.stage: group.pace for group in self._of.get(replica.name, ())}
+        now = {
+            stage: pace(UNIT_S[stage](replica), before.get(stage)) if self._by_speed else None
+            for stage in self._loads
+            if stage in replica.stages
+        }
+        if now != before:
+            self._leave(replica.name)
+            self._of[replica.name] = [self._join(stage, one) for stage, one in now.items()]
+        self.note(replica)
+
+    def _join(self, stage: Stage, pace: int | None) -> Group:
+        groups = self._groups[stage]
+        group = groups.get(pace)
+        if group is None:
+            group = groups[pace] = Group(stage, self._loads[stage], pace)
+        group.members += 1
+        return group
+
+    def _leave(self, name: str) -> None:
+        for group in self._of.pop(name, ()):
+            group.order.remove(name)
+            group.members -= 1
+            if not group.members:
+                del self._groups[group.stage][group.pace]
+
     def first(
-        self, stage: Stage, fits: Callable[[Replica], bool], most: int | None = None
+        self, stage: Stage, fits: Fits, most: int | None = None, work: float = 0.0
     ) -> Replica | None:
-        """Of those with the stage that `fits` allows, the one with the least load; `most`: so many
-        are asked."""
+        """Of those with the stage that `fits` allows, the one that would have done so much `work`
+        first; `most`: so many of each speed are asked."""
         self._settle()
-        order = islice(self._named(self._by_load[stage]), most)
+        groups = self._groups[stage].values()
+        if len(groups) == 1:
+            return self._fitting(next(iter(groups)), fits, most)
+        found = [one for group in groups if (one := self._fitting(group, fits, most)) is not None]
+        return self._soonest(stage, found, work)
+
+    def _fitting(self, group: Group, fits: Fits, most: int | None) -> Replica | None:
+        order = islice(self._named(group.order), most)
         return next((one for one in order if fits(one)), None)
 
-    def least(self, stage: Stage, blocks: int, fits: Callable[[Replica], bool]) -> Replica | None:
+    def _soonest(self, stage: Stage, some: list[Replica], work: float) -> Replica | None:
+        load, usual_s = self._loads[stage], self._usual_s(stage)
+
+        def order(one: Replica) -> tuple[float, tuple[float, int], str]:
+            pending = load(one)
+            unit_s = self._unit_s(stage, one.name, usual_s)
+            return (pending[0] + work) * unit_s, pending, one.name
+
+        return min(some, key=order, default=None)
+
+    def _usual_s(self, stage: Stage) -> float:
+        """For a unit of work, of those who have not told."""
+        return seconds_of(min((one for one in self._groups[stage] if one is not None), default=0))
+
+    def _unit_s(self, stage: Stage, name: str, usual_s: float) -> float:
+        its = next(group.pace for group in self._of[name] if group.stage is stage)
+        return usual_s if its is None else seconds_of(its)
+
+    def least(self, stage: Stage, blocks: int, fits: Fits, work: float = 0.0) -> Replica | None:
         """As `first`, for what takes so many KV blocks: where the ones with the least load have no
         room, and few others have, those few are asked."""
-        if (found := self.first(stage, fits, most=FEW)) is not None:
+        if (found := self.first(stage, fits, FEW, work)) is not None:
             return found
         able = takewhile(lambda one: room(one) >= blocks, self._named(self._by_room))
         roomy = list(islice(able, FEW + 1))
         if len(roomy) > FEW:
-            return self.first(stage, fits)
-        load = self._loads[stage]
-        return min(
-            (one for one in roomy if stage in one.stages and fits(one)),
-            key=lambda one: (load(one), one.name),
-            default=None,
+            return self.first(stage, fits, None, work)
+        return self._soonest(
+            stage, [one for one in roomy if stage in one.stages and fits(one)], work
         )
 
+    def likely(self, stage: Stage, pieces: int) -> list[Replica]:
+        """Those among which so many pieces of work would be: of each speed the ones with the
+        least load."""
+        self._settle()
+        found: list[Replica] = []
+        for group in self._groups[stage].values():
+            able = (one for one in self._named(group.order) if one.takes_work)
+            found += islice(able, pieces)
+        return found
+
     def check(self) -> None:
-        """Raise AssertionError where an order is not that of the loads."""
+        """Raise AssertionError where an order is not that of the loads, or a sum no recount."""
         self._settle()
         for stage, load in self._loads.items():
             able = [one for one in self.values() if stage in one.stages]
             expected = [one.name for one in sorted(able, key=lambda one: (load(one), one.name))]
-            assert list(self._by_load[stage]) == expected, stage
+            told = {name for group in self._groups[stage].values() for name in group.order}
+            assert told == set(expected), stage
+            for group in self._groups[stage].values():
+                members = [name for name in expected if group in self._of[name]]
+                assert list(group.order) == members, group
+                assert group.members == len(members) > 0, group
         roomy = sorted(self.values(), key=lambda one: (-room(one), one.name))
         assert list(self._by_room) == [one.name for one in roomy]
+        counted = Rates()
+        for one in self.values():
+            counted.follow(one)
+        assert counted.of == self.rates.of
 
     def _named(self, queue: OrderedQueue) -> Iterator[Replica]:
         return (self[name] for name in queue)
@@ -88,9 +181,8 @@ class Replicas(dict[str, Replica]):
     def _settle(self) -> None:
         for name in self._noted:
             replica = self[name]
-            for stage, load in self._loads.items():
-                if stage in replica.stages:
-                    self._by_load[stage].move(name, load(replica))
+            for group in self._of[name]:
+                group.order.move(name, group.load(replica))
             self._by_room.move(name, (-room(replica), 0))
         self._noted.clear()
 

@@ -17,6 +17,7 @@ class Terms:
     late_s: float = 1.0  # silent this long: no new work
     lost_s: float = 2.5  # silent this long: gone
     max_open: int = 10_000  # requests; one more is refused
+    max_waiting_tokens: int = 2**25  # of prompts that nobody has prefilled
     max_failures: int = 8  # runs of one request that may end for no fault of its own
 
     def blocks(self, tokens: int) -> int:
