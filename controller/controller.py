@@ -71,7 +71,12 @@ class Controller:
         # Workers may still talk of what a controller before us, which was killed, had numbered.
         life = secrets.randbits(30) << 32
         core = Core(
-            terms_for(self._drafting.facts, options, dtype_bytes=4), options.bind, runs=life
+            terms_for(self._drafting.facts, options, dtype_bytes=4),
+            options.bind,
+            runs=life,
+            admission=options.admission,
+            routing=options.routing,
+            classes=options.slo,
         )
         self._office = Office(
             options=options,
@@ -288,4 +293,5 @@ def terms_for(facts: ModelFacts, options: ControllerOptions, *, dtype_bytes: int
         late_s=options.late_s,
         lost_s=options.lost_s,
         max_open=options.limits.max_open,
+        max_waiting_tokens=options.limits.max_waiting_tokens,
     )

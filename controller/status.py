@@ -39,6 +39,7 @@ def snapshot(office: Office) -> bytes:
         "image_cache": {"asked": office.core.images.asked, "found": office.core.images.found},
         "slo_classes": list(office.attaining.promises()),
         "attainment": office.attaining.report(office.now()),
+        "waiting_tokens": office.core.waiting.tokens,
         "held_image_bytes": office.held_bytes,
         "journal": office.journal.status(),
     }
@@ -55,6 +56,7 @@ def _requests(office: Office) -> dict[str, Any]:
         "failed": tally.failed,
         "cancelled": tally.cancelled,
         "rejected": tally.rejected,
+        "degraded": office.core.degraded,
         "tokens": tally.tokens,
     }
 
@@ -104,6 +106,9 @@ def _worker(office: Office, member: Member) -> dict[str, Any]:
         "image_tokens": beat.image_tokens,
         "tokens_per_s": rate(beat.tokens, earlier.tokens),
         "image_tokens_per_s": rate(beat.image_tokens, earlier.image_tokens),
+        "image_token_s": beat.image_token_s,
+        "prompt_token_s": beat.prompt_token_s,
+        "decode_s": beat.decode_s,
         "busy": rate(beat.busy_s, earlier.busy_s),
     }
 

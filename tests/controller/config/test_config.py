@@ -13,7 +13,7 @@ from modserve.controller.config.config import Config, checked, read
 from modserve.controller.config.reading import BadConfig
 from modserve.controller.config.serving import options_of
 from modserve.controller.config.tables import StageTable
-from modserve.controller.options import ControllerOptions, Parts
+from modserve.controller.options import ControllerOptions, Limits, Parts
 from modserve.scheduler.slo.classes import BATCH, CLASSES, INTERACTIVE, STANDARD, SloClass
 
 EXAMPLE = Path(modserve.__file__).parent / "examples" / "modserve.toml"
@@ -59,8 +59,14 @@ def test_what_it_says_reaches_the_controller(file: Path) -> None:
         tpot_ms = 5
         [stages.all]
         max = 2
+        [admission]
+        policy = "predicted"
+        max_requests = 7
+        max_tokens = 8
+        max_image_mb = 9
         [policies]
         bind = "all"
+        routing = "pending"
         """,
     )
     assert options_of(config, Path("/m"), json=True) == ControllerOptions(
@@ -69,6 +75,9 @@ def test_what_it_says_reaches_the_controller(file: Path) -> None:
         keys=Path("/keys"),
         json=True,
         bind="all",
+        admission="predicted",
+        routing="pending",
+        limits=Limits(max_open=7, max_waiting_tokens=8, max_held_bytes=9 * 2**20),
         journal=False,
         slo={**CLASSES, "batch": SloClass("batch", 60.0, 0.005, BATCH.image_token_s, 2)},
         stages={"all": StageTable(max=2)},
@@ -79,7 +88,7 @@ def test_what_it_says_reaches_the_controller(file: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("[sol.batch]", "expected a table of controller, slo, stages, scaling, policies, got sol"),
+        ("[sol.batch]", "expected a table of controller, admission, slo, .*, policies, got sol"),
         ("[controler]", "got controler; did you mean controller?"),
         ("controller = 7", "controller: expected a table, got 7"),
         ("slo = []", r"slo: expected a table, got \[\]"),
@@ -123,7 +132,12 @@ def test_what_it_says_reaches_the_controller(file: Path) -> None:
             "[policies]\nbind = 'frist'",
             "policies.bind: .* all, got frist; .* first",
         ),
-        ("[policies]\nrouting = 'dice'", "policies.routing: expected one of pending, got dice"),
+        (
+            "[policies]\nrouting = 'dice'",
+            "policies.routing: expected one of finish, pending, got dice",
+        ),
+        ("[admission]\npolicy = 'predict'", "one of limits, predicted, got predict; .* predicted?"),
+        ("[admission]\nmax_tokens = 0", "max_tokens: expected a whole number from 1 up, got 0"),
         (f"[scaling]\ngpus = {'9' * 5000}", "expected TOML, got an error: Exceeds the limit"),
         ("[policies", "expected TOML, got an error: .*end of document"),
         ("[policies]\n[policies]", "expected TOML, got an error: .*line 2"),
