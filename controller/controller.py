@@ -289,6 +289,7 @@ def terms_for(facts: ModelFacts, options: ControllerOptions, *, dtype_bytes: int
         row_bytes=row,
         staging_row_bytes=row + facts.cross_bytes_per_row(dtype_bytes),
         cache_bytes=options.parts.image_cache_bytes,
+        prefix_cache=options.parts.prefix_bytes != 0,
         cross_attention=facts.cross_layers > 0,
         late_s=options.late_s,
         lost_s=options.lost_s,

@@ -32,6 +32,7 @@ from .events import Event
 from .images import Images
 from .ledger import ledger
 from .media import ItemPhase, MediaItem
+from .nearness import Near, Nearness
 from .outlook import Outlook
 from .queueing import OrderedQueue
 from .replica import Replica
@@ -64,11 +65,13 @@ class Core:
         self.terms = terms
         self.requests: dict[str, Request] = {}
         self.degraded = 0  # requests, since the start
-        self.replicas = Replicas(by_speed=routing == "finish")
+        self._by_speed = routing == "finish"
+        self.replicas = Replicas(by_speed=self._by_speed)
         self.queue = OrderedQueue()  # requests that a text replica could start on
         self.images = Images(terms, self.replicas, runs)
+        self.nearness = Nearness(self.replicas, self.images.embeddings)
         self.waiting = Waiting(ranked=admission == "predicted")
-        self.outlook = Outlook(self.replicas, self.images, self.waiting, self.queue)
+        self.outlook = Outlook(self.replicas, self.images, self.nearness, self.waiting, self.queue)
         self._predicts, self._classes = admission == "predicted", classes
         self._bindable = BINDINGS["all" if terms.cross_attention else bind]
         self._deadlines: list[tuple[float, str]] = []
@@ -375,7 +378,7 @@ class Core:
         while passed < len(self.queue):
             request = self.requests[self.queue.at(passed)]
             need = need_of(request, self.terms)
-            found = place(need, self.replicas, self._waiting_blocks)
+            found = place(need, self.replicas, self._waiting_blocks, self._near(request))
             if found is not None:
                 self._bind_to(request, need, *found)
             elif fits_nowhere(need, self.replicas.values()):
@@ -389,6 +392,8 @@ class Core:
         request.run = self._runs
         request.prefill, request.decode = prefill.name, decode.name
         prefill.pending_tokens += request.tokens
+        if self.terms.prefix_cache:
+            self.nearness.bound(request, prefill)
         for replica in {prefill.name: prefill, decode.name: decode}.values():
             replica.bound.add(request.id)
             replica.ledger.kv_blocks.book(request.id, need.blocks)
@@ -402,6 +407,11 @@ class Core:
         for index, item in enumerate(request.media):
             if item.phase is ItemPhase.READY:
                 self._supply(request, index, item)
+
+    def _near(self, request: Request) -> Mapping[str, Near]:
+        if not (self._by_speed and (request.beginnings or request.media)):
+            return {}
+        return self.nearness.of(request, self.terms.block_size)
 
     def _waiting_blocks(self, replica: Replica) -> int:
         """Blocks of the requests bound here that still miss an image."""

@@ -7,6 +7,7 @@ from math import inf
 from .draining import Draining
 from .images import Images
 from .media import MediaItem
+from .nearness import Nearness
 from .predicting import Ahead, FirstToken, first_token
 from .queueing import OrderedQueue
 from .replicas import Replicas
@@ -22,10 +23,15 @@ class Outlook:
     """Reads sums that are there anyway, and a few replicas; never the queue."""
 
     def __init__(
-        self, replicas: Replicas, images: Images, waiting: Waiting, queue: OrderedQueue
+        self,
+        replicas: Replicas,
+        images: Images,
+        nearness: Nearness,
+        waiting: Waiting,
+        queue: OrderedQueue,
     ) -> None:
         """`queue`: of requests that wait for room."""
-        self._replicas, self._images = replicas, images
+        self._replicas, self._images, self._nearness = replicas, images, nearness
         self._waiting, self._queue = waiting, queue
         self._draining = Draining()
 
@@ -41,12 +47,19 @@ class Outlook:
             return None
         return first_token(
             list(fresh.values()),
-            request.tokens,
+            request.tokens - self._known(request),
             ahead,
             self._replicas.likely(Stage.ENCODE, len(fresh)) if fresh else (),
             self._replicas.likely(Stage.PREFILL, 1),
             self._arrives_s(request.media),
         )
+
+    def _known(self, request: Request) -> int:
+        """Tokens of its beginning that some replica has."""
+        if not request.beginnings:
+            return 0
+        near = self._nearness.of(request, self._images.terms.block_size)
+        return max((one.known_tokens for one in near.values()), default=0)
 
     def _ahead(self, request: Request, rank: float) -> Ahead | None:
         rates, unbound = self._replicas.rates.of, bool(self._queue)

@@ -35,6 +35,7 @@ class Replica:
     images: set[str] = field(default_factory=set)  # content keys that it encodes now
     bound: set[str] = field(default_factory=set)  # requests that it prefills or decodes
     pending_image_tokens: int = 0
+    bound_tokens: int = 0  # of all requests that were ever bound to prefill here
     pending_tokens: int = 0  # of bound requests that it has not prefilled yet
     cached: dict[str, int] = field(default_factory=dict)  # embeddings that nobody needs now: bytes
     cached_bytes: int = 0  # their sum; booked, and given up when room is needed

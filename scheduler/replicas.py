@@ -21,6 +21,7 @@ from .stage import Stage
 FEW = 8  # that are asked one by one
 
 Fits = Callable[[Replica], bool]
+Done = tuple[float, tuple[float, int], str]  # seconds from now; then how ties are broken
 
 
 @dataclass(slots=True, eq=False)
@@ -116,14 +117,14 @@ class Replicas(dict[str, Replica]):
         return next((one for one in order if fits(one)), None)
 
     def _soonest(self, stage: Stage, some: list[Replica], work: float) -> Replica | None:
-        load, usual_s = self._loads[stage], self._usual_s(stage)
+        return min(some, key=lambda one: self.done(stage, one, work), default=None)
 
-        def order(one: Replica) -> tuple[float, tuple[float, int], str]:
-            pending = load(one)
-            unit_s = self._unit_s(stage, one.name, usual_s)
-            return (pending[0] + work) * unit_s, pending, one.name
-
-        return min(some, key=order, default=None)
+    def done(self, stage: Stage, one: Replica, work: float, more_s: float = 0.0) -> Done:
+        """When it would have done so much `work` more, and `more_s` behind it. Where nobody told a
+        speed a unit of work takes a second: it is the order that counts."""
+        pending = self._loads[stage](one)
+        unit_s = self._unit_s(stage, one.name, self._usual_s(stage))
+        return (pending[0] + work) * unit_s + more_s, pending, one.name
 
     def _usual_s(self, stage: Stage) -> float:
         """For a unit of work, of those who have not told."""

@@ -13,6 +13,7 @@ class Terms:
     row_bytes: int = 0  # one row of an embedding in an encode replica's store
     staging_row_bytes: int = 0  # one row as a text replica holds it once pulled
     cache_bytes: int | None = None  # of a store, for embeddings that nobody needs; None: all of it
+    prefix_cache: bool = True  # text replicas keep the KV of prompts that have ended
     cross_attention: bool = False  # then staging is held to the end, and all images bind at once
     late_s: float = 1.0  # silent this long: no new work
     lost_s: float = 2.5  # silent this long: gone

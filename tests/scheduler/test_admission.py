@@ -10,6 +10,7 @@ from modserve.scheduler import events as on
 from modserve.scheduler.commands import Command, End
 from modserve.scheduler.core import Core
 from modserve.scheduler.media import MediaItem
+from modserve.scheduler.nearness import beginnings
 from modserve.scheduler.replica import Speed
 from modserve.scheduler.request import Phase, Request
 from modserve.scheduler.slo.classes import BATCH, CLASSES, INTERACTIVE, STANDARD, SloClass
@@ -128,6 +129,19 @@ def test_what_others_have_encoded_is_not_encoded_again() -> None:
     core(on.Arrived(request("a", NOBODY, 10, ("x", 450))))
     assert not is_refused(core(on.Arrived(request("b", NOBODY, 10, ("x", 450)))))
     assert is_refused(core(on.Arrived(request("c", NOBODY, 10, ("y", 450)))))
+
+
+def test_a_beginning_that_is_known_need_not_be_prefilled() -> None:
+    core = hands("text")
+    system = list(range(512))
+    told = {name: request(name, INTERACTIVE, 600) for name in "ab"}
+    for one in told.values():
+        one.beginnings = beginnings(system, [])
+    assert is_refused(core(on.Arrived(told["a"])))
+    first = replace(told["a"], phase=Phase.NEW, story=[], slo=slo_of(BATCH))
+    core(on.Arrived(first))
+    core(on.Prefilled("a", "text0", first.run, 1))
+    assert not is_refused(core(on.Arrived(told["b"])))
 
 
 def test_a_text_is_not_behind_prompts_that_wait_for_their_images() -> None:

@@ -60,6 +60,7 @@ def request(dice: Random, number: int) -> Request:
         max_tokens=dice.randint(1, MOST_ANSWER),
         deadline=1e6 + dice.random(),
         media=media,
+        beginnings=((1, dice.randrange(3)), (2, dice.randrange(9))),
         slo=slo_of(dice.choice(list(CLASSES.values())), len(media)),
     )
 
