@@ -45,6 +45,7 @@ def shown(config: Config) -> dict[str, Any]:
     """Stable keys, those of the file."""
     return {
         "controller": msgspec.to_builtins(config.controller),
+        "admission": msgspec.to_builtins(config.admission),
         "slo": list(Attaining(config.slo).promises()),
         "stages": {
             role: {"min": one.min, "max": one.max, "start": one.first}
@@ -60,7 +61,7 @@ def _settings(meaning: dict[str, Any]) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 3, 0, 0))
     table.add_column(style="bold")
     table.add_column(overflow="fold")
-    for name in ("controller", "scaling", "launching", "policies"):
+    for name in ("controller", "admission", "scaling", "launching", "policies"):
         for key, value in meaning[name].items():
             table.add_row(f"{name}.{key}", _said(value))
     return table

@@ -121,7 +121,7 @@ def _rate(worker: Mapping[str, Any], *, text: bool, encode: bool) -> str:
 def _totals(report: Mapping[str, Any]) -> Table:
     requests, queues, rates = report["requests"], report["queues"], report["rates"]
     phases = ", ".join(f"{phase} {count}" for phase, count in requests["by_phase"].items())
-    ends = ("finished", "failed", "cancelled", "rejected")
+    ends = ("finished", "failed", "cancelled", "rejected", "degraded")
     table = _plain("bold")
     table.add_row("requests", f"open {requests['open']}" + (f" ({phases})" if phases else ""))
     table.add_row("", "  ".join(f"{end} {requests[end]}" for end in ends))

@@ -230,12 +230,14 @@ class Connection:
             self._submit(reception)
 
     def _on_refused(self, word: say.Refused) -> None:
-        self._refuse(word.request_id, word.code, word.reason)
+        self._refuse(word.request_id, word.code, word.reason, word.retry_after_s)
 
-    def _refuse(self, request_id: str, code: str, reason: str) -> None:
+    def _refuse(
+        self, request_id: str, code: str, reason: str, retry_after_s: float | None = None
+    ) -> None:
         reception = self._open.pop(request_id, None)
         if reception is not None:
-            reception.refuse(code, reason)
+            reception.refuse(code, reason, retry_after_s)
 
     def _on_answer(
         self,

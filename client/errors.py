@@ -7,7 +7,8 @@ ModserveError
 |   +-- ControllerUnreachable    nothing was heard from it at all; try again later
 +-- Misunderstood            the peer speaks another protocol or another version of it
 +-- Denied                   stop or remove: a wrong token, an unknown worker
-+-- Refused                  not admitted: `code` for programs, `reason` for people
++-- Refused                  not admitted: `code` for programs, `reason` for people, and
+|                            `retry_after_s`, where waiting may help and the controller knows
 +-- RequestFailed            admitted, but ended in an error; `answer` is what came before it
     +-- AnswerBroken         tokens are missing or contradict those before; never passed on
 """
@@ -52,10 +53,11 @@ class Denied(ModserveError):
 
 
 class Refused(ModserveError):
-    def __init__(self, code: str, reason: str) -> None:
+    def __init__(self, code: str, reason: str, retry_after_s: float | None = None) -> None:
         super().__init__(reason)
         self.code = code
         self.reason = reason
+        self.retry_after_s = retry_after_s
 
 
 class RequestFailed(ModserveError):

@@ -105,11 +105,11 @@ class Reception:
         else:
             self._finish(self._answer(ended.finish_reason, ended))
 
-    def refuse(self, code: str, reason: str) -> None:
+    def refuse(self, code: str, reason: str, retry_after_s: float | None = None) -> None:
         if self.cancelled:
             self._finish(self._answer("cancelled", None))
         else:
-            self.fail(Refused(code, reason))
+            self.fail(Refused(code, reason, retry_after_s))
 
     def _finish(self, answer: Answer) -> None:
         self._whole = answer

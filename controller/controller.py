@@ -71,7 +71,12 @@ class Controller:
         # Workers may still talk of what a controller before us, which was killed, had numbered.
         life = secrets.randbits(30) << 32
         core = Core(
-            terms_for(self._drafting.facts, options, dtype_bytes=4), options.bind, runs=life
+            terms_for(self._drafting.facts, options, dtype_bytes=4),
+            options.bind,
+            runs=life,
+            admission=options.admission,
+            routing=options.routing,
+            classes=options.slo,
         )
         self._office = Office(
             options=options,
@@ -286,8 +291,10 @@ def terms_for(facts: ModelFacts, options: ControllerOptions, *, dtype_bytes: int
         row_bytes=row,
         staging_row_bytes=row + facts.cross_bytes_per_row(dtype_bytes),
         cache_bytes=options.parts.image_cache_bytes,
+        prefix_cache=options.parts.prefix_bytes != 0,
         cross_attention=facts.cross_layers > 0,
         late_s=options.late_s,
         lost_s=options.lost_s,
         max_open=options.limits.max_open,
+        max_waiting_tokens=options.limits.max_waiting_tokens,
     )

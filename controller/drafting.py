@@ -11,6 +11,7 @@ import msgspec
 
 from ..scheduler.geometry.shape import ImageShape
 from ..scheduler.media import MediaItem
+from ..scheduler.nearness import beginnings
 from ..scheduler.request import Request
 from ..scheduler.slo.classes import SloClass
 from ..transport import pictures
@@ -75,6 +76,9 @@ class Drafting:
             emitted=len(submit.emitted),
             deadline=draft.received + min(submit.timeout_s or 1e9, self._limits.timeout_s),
             media=[MediaItem(image.key, image.rows, image.rows) for image in images],
+            beginnings=beginnings(
+                prepared.token_ids, [(one.start, images[one.image].key) for one in prepared.spans]
+            ),
             slo=promise(submit, sum(image.rows for image in images), self._classes),
         )
         seed = submit.sampling.seed

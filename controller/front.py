@@ -219,7 +219,8 @@ class Front:
         else:
             del office.preparing[request_id]
             office.tickets[request_id] = ticket
-            office.pump(on.Arrived(ticket.request))
+            waited_s = office.now() - draft.received
+            office.pump(on.Arrived(ticket.request, waited_s=waited_s))
             office.demand.admitted(ticket.request, office.now())
         office.fewer.set()
 

@@ -153,7 +153,9 @@ class Hands:
         session.open.discard(request.id)
         if request.phase is Phase.REJECTED:
             code = "busy" if command.reason.startswith("busy") else "too_large"
-            word: say.ToClient = say.Refused(request.id, code, command.reason)
+            word: say.ToClient = say.Refused(
+                request.id, code, command.reason, command.retry_after_s
+            )
         else:
             word = self._last_word(ticket, command.reason, first)
         frame = codec.encode(word)

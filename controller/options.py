@@ -16,6 +16,7 @@ class Limits:
     """Every buffer has one of these; what is over a limit is refused with the number."""
 
     max_open: int = 10_000  # requests
+    max_waiting_tokens: int = 2**25  # of prompts that are not prefilled
     max_images: int = 64  # per request
     max_image_bytes: int = 32 * 2**20  # per image file
     max_request_bytes: int = 256 * 2**20  # all image files of a request
@@ -54,6 +55,8 @@ class ControllerOptions:
     keys: Path | None = None  # folder, as `msctl keygen` makes it
     json: bool = False  # the ready line as an object
     bind: str = "first"  # when a request with images joins the text queue: scheduler/binding.py
+    admission: str = "limits"  # or "predicted": scheduler/degrading.py
+    routing: str = "finish"  # or "pending": scheduler/routing.py
     late_s: float = 1.0
     lost_s: float = 2.5
     journal: bool = True  # accepted requests outlive the controller,

@@ -39,6 +39,7 @@ def snapshot(office: Office) -> bytes:
         "image_cache": {"asked": office.core.images.asked, "found": office.core.images.found},
         "slo_classes": list(office.attaining.promises()),
         "attainment": office.attaining.report(office.now()),
+        "waiting_tokens": office.core.waiting.tokens,
         "held_image_bytes": office.held_bytes,
         "journal": office.journal.status(),
     }
@@ -55,6 +56,7 @@ def _requests(office: Office) -> dict[str, Any]:
         "failed": tally.failed,
         "cancelled": tally.cancelled,
         "rejected": tally.rejected,
+        "degraded": office.core.degraded,
         "tokens": tally.tokens,
     }
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 def refusal(
     request: Request,
     open_requests: int,
+    waiting_tokens: int,
     images: Images,
     replicas: Mapping[str, Replica],
     terms: Terms,
@@ -27,6 +28,11 @@ def refusal(
     """
     if open_requests >= terms.max_open:
         return f"busy: {open_requests} requests are open, the limit is {terms.max_open}"
+    if waiting_tokens + request.tokens > terms.max_waiting_tokens:
+        return (
+            f"busy: {waiting_tokens} tokens of prompts wait, this one has {request.tokens}, "
+            f"the limit is {terms.max_waiting_tokens}"
+        )
     need = terms.blocks(request.prompt_tokens + request.max_tokens)
     for stage in (Stage.PREFILL, Stage.DECODE):
         if (most := _too_small(replicas, stage, "kv_blocks", need)) is not None:

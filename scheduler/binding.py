@@ -8,13 +8,15 @@ nobody. Room for the decode's growth is not booked; a watermark is kept free for
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from .media import ItemPhase
+from .nearness import Near
 from .replica import Replica
-from .replicas import Replicas, room
+from .replicas import Done, Replicas, room
 from .request import Request
+from .routing import transfer_s
 from .stage import Stage
 from .terms import Terms
 
@@ -44,8 +46,10 @@ BINDINGS: dict[str, Ready] = {"arrival": at_arrival, "first": at_first_image, "a
 class Need:
     """What a binding books: blocks now, blocks at the longest answer, staging bytes."""
 
+    tokens: int  # to prefill
     blocks: int
     most_blocks: int
+    row_bytes: int  # of staging, for a row of an embedding
     staging: int  # where it prefills
     kept: int  # of it, where it decodes: only cross-attention looks at images again
     waits: bool  # some image is still missing: the request may sit on its blocks for a while
@@ -54,8 +58,10 @@ class Need:
 def need_of(request: Request, terms: Terms) -> Need:
     rows = sum(item.rows for item in request.media) if request.media else 0
     return Need(
+        tokens=request.tokens,
         blocks=terms.blocks(request.tokens),
         most_blocks=terms.blocks(request.prompt_tokens + request.max_tokens),
+        row_bytes=terms.staging_row_bytes,
         staging=rows * terms.staging_row_bytes,
         kept=rows * terms.staging_row_bytes if terms.cross_attention else 0,
         waits=bool(request.media) and not at_all_images(request),
@@ -63,9 +69,13 @@ def need_of(request: Request, terms: Terms) -> Need:
 
 
 def place(
-    need: Need, replicas: Replicas, waiting_blocks: Callable[[Replica], int]
+    need: Need,
+    replicas: Replicas,
+    waiting_blocks: Callable[[Replica], int],
+    near: Mapping[str, Near],
 ) -> tuple[Replica, Replica] | None:
-    """The prefill and the decode replica for `need`, often the same one; None: no room now."""
+    """The prefill and the decode replica for `need`, often the same one; None: no room now.
+    `near`: what some replicas have of the request already."""
 
     def prefills(one: Replica) -> bool:
         return (
@@ -80,11 +90,24 @@ def place(
             one.takes_work and _has_blocks(one, need) and need.kept <= one.ledger.staging_bytes.free
         )
 
-    prefill = replicas.least(Stage.PREFILL, need.blocks, prefills)
+    prefill = replicas.least(Stage.PREFILL, need.blocks, prefills, need.tokens)
+    if near and prefill is not None:
+        others = [replicas[name] for name in near if Stage.PREFILL in replicas[name].stages]
+        able = [prefill, *(one for one in others if prefills(one))]
+        prefill = min(able, key=lambda one: _prefilled(one, need, replicas, near))
     if prefill is None or Stage.DECODE in prefill.stages:
         return None if prefill is None else (prefill, prefill)
-    decode = replicas.least(Stage.DECODE, need.blocks, decodes)
+    decode = replicas.least(Stage.DECODE, need.blocks, decodes, need.blocks)
     return None if decode is None else (prefill, decode)
+
+
+def _prefilled(one: Replica, need: Need, replicas: Replicas, near: Mapping[str, Near]) -> Done:
+    """When it would be: less what is known there, and behind the way of the other embeddings."""
+    has = near.get(one.name, Near())
+    missing = need.staging - has.stored_rows * need.row_bytes
+    return replicas.done(
+        Stage.PREFILL, one, need.tokens - has.known_tokens, transfer_s(max(0, missing))
+    )
 
 
 def can_hold(replica: Replica, need: Need) -> bool:

@@ -94,10 +94,12 @@ class Drop:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """The request is over, its phase is one of the ends: tell its client."""
+    """The request is over, its phase is one of the ends: tell its client. `retry_after_s`: when one
+    that was refused might be admitted."""
 
     request: Request
     reason: str
+    retry_after_s: float | None = None
 
 
 Command = Encode | Forget | Prefill | Decode | Supply | Release | Stop | SwitchStages | Drop | End

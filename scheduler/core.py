@@ -8,7 +8,7 @@ or about an encoding, that counts no more is ignored: it was on its way when the
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from . import events as on
@@ -27,15 +27,20 @@ from .commands import (
     Supply,
     SwitchStages,
 )
+from .degrading import Refusal, affordable
 from .events import Event
 from .images import Images
 from .ledger import ledger
 from .media import ItemPhase, MediaItem
+from .nearness import Near, Nearness
+from .outlook import Outlook
 from .queueing import OrderedQueue
 from .replica import Replica
 from .replicas import Replicas
 from .request import Phase, Request
+from .slo.classes import CLASSES, SloClass
 from .terms import Terms
+from .waiting import Waiting
 
 LEAST_DEADLINES = 1000  # kept of requests that have ended
 BOUND = frozenset({Phase.PREFILLING, Phase.PREFILLED, Phase.DECODING})
@@ -44,14 +49,30 @@ BOUND = frozenset({Phase.PREFILLING, Phase.PREFILLED, Phase.DECODING})
 class Core:
     """`handle` is the only way in. Ended requests leave with their `End` command."""
 
-    def __init__(self, terms: Terms, bind: str = "first", runs: int = 0) -> None:
+    def __init__(
+        self,
+        terms: Terms,
+        bind: str = "first",
+        runs: int = 0,
+        *,
+        admission: str = "limits",
+        routing: str = "finish",
+        classes: Mapping[str, SloClass] = CLASSES,
+    ) -> None:
         """`runs`: where the numbers of runs begin, such that words to another core, of a process
-        that had this one's place, are about other numbers."""
+        that had this one's place, are about other numbers. `classes`: that requests may be degraded
+        to."""
         self.terms = terms
         self.requests: dict[str, Request] = {}
-        self.replicas = Replicas()
+        self.degraded = 0  # requests, since the start
+        self._by_speed = routing == "finish"
+        self.replicas = Replicas(by_speed=self._by_speed)
         self.queue = OrderedQueue()  # requests that a text replica could start on
         self.images = Images(terms, self.replicas, runs)
+        self.nearness = Nearness(self.replicas, self.images.embeddings)
+        self.waiting = Waiting(ranked=admission == "predicted")
+        self.outlook = Outlook(self.replicas, self.images, self.nearness, self.waiting, self.queue)
+        self._predicts, self._classes = admission == "predicted", classes
         self._bindable = BINDINGS["all" if terms.cross_attention else bind]
         self._deadlines: list[tuple[float, str]] = []
         self._arrivals = 0
@@ -130,6 +151,7 @@ class Core:
         self.replicas.note(replica)
         for phase in (Phase.QUEUED, Phase.PREFILLING, Phase.PREFILLED, Phase.DECODING):
             request.advance(phase, self._now)
+        self.waiting.follow(request)
         for item in request.media:
             item.advance(ItemPhase.GONE, self._now)
 
@@ -138,9 +160,11 @@ class Core:
         if replica is None:
             return
         replica.heard = self._now
-        replica.speed = event.speed or replica.speed
+        if event.speed is not None and replica.tell(event.speed):
+            self.replicas.follow(replica)
         if replica.late:
             replica.late = False
+            self.replicas.follow(replica)
             self._dispatch()
 
     def _lost(self, event: on.Lost) -> None:
@@ -161,6 +185,7 @@ class Core:
             return
         if event.stages == replica.stages:
             replica.draining, replica.becomes = False, None
+            self.replicas.follow(replica)
         else:
             replica.becomes = event.stages
             self._drain(replica)
@@ -168,6 +193,7 @@ class Core:
 
     def _drain(self, replica: Replica) -> None:
         replica.draining = True
+        self.replicas.follow(replica)
         self._out += self.images.empty_cache(replica)
         self._empty_if_stranded(replica)
         self._go_if_drained(replica)
@@ -222,14 +248,35 @@ class Core:
         request = event.request
         if request.id in self.requests:
             return  # a repeated submission is harmless
-        reason = refusal(request, len(self.requests), self.images, self.replicas, self.terms)
-        if reason is not None and not event.accepted:
+        refused = None if event.accepted else self._refusal(request, event.waited_s)
+        if refused is not None:
             request.advance(Phase.REJECTED, self._now)
-            self._out.append(End(request, reason))
+            self._out.append(End(request, refused.reason, refused.retry_after_s))
             return
         self._admit(request)
         self._start(request)
         self._dispatch()
+
+    def _refusal(self, request: Request, waited_s: float) -> Refusal | None:
+        """Why it is not admitted; one that is may be promised less than it asked for."""
+        reason = refusal(
+            request,
+            len(self.requests),
+            self.waiting.tokens,
+            self.images,
+            self.replicas,
+            self.terms,
+        )
+        if reason is not None:
+            return Refusal(reason)
+        if not self._predicts:
+            return None
+        slo = affordable(request, self._classes, self.outlook, self._now, waited_s)
+        if isinstance(slo, Refusal):
+            return slo
+        self.degraded += slo is not request.slo
+        request.slo = slo
+        return None
 
     def _admit(self, request: Request) -> None:
         self._arrivals += 1
@@ -251,11 +298,14 @@ class Core:
         if request.media:
             self.images.want(request, self._now)
         self._queue_if_ready(request)
+        if request.phase is Phase.ADMITTED:
+            self.waiting.follow(request)
 
     def _queue_if_ready(self, request: Request) -> None:
         if request.phase is Phase.ADMITTED and self._bindable(request):
             request.advance(Phase.QUEUED, self._now)
             self.queue.add(request.id, (request.rank, request.order))
+            self.waiting.follow(request)
 
     def _run_again(self, request: Request, *, counts: bool) -> None:
         """Take the request off its replicas and start over from prompt + emitted tokens."""
@@ -329,7 +379,7 @@ class Core:
         while passed < len(self.queue):
             request = self.requests[self.queue.at(passed)]
             need = need_of(request, self.terms)
-            found = place(need, self.replicas, self._waiting_blocks)
+            found = place(need, self.replicas, self._waiting_blocks, self._near(request))
             if found is not None:
                 self._bind_to(request, need, *found)
             elif fits_nowhere(need, self.replicas.values()):
@@ -343,6 +393,8 @@ class Core:
         request.run = self._runs
         request.prefill, request.decode = prefill.name, decode.name
         prefill.pending_tokens += request.tokens
+        if self.terms.prefix_cache:
+            self.nearness.bound(request, prefill)
         for replica in {prefill.name: prefill, decode.name: decode}.values():
             replica.bound.add(request.id)
             replica.ledger.kv_blocks.book(request.id, need.blocks)
@@ -356,6 +408,11 @@ class Core:
         for index, item in enumerate(request.media):
             if item.phase is ItemPhase.READY:
                 self._supply(request, index, item)
+
+    def _near(self, request: Request) -> Mapping[str, Near]:
+        if not (self._by_speed and (request.beginnings or request.media)):
+            return {}
+        return self.nearness.of(request, self.terms.block_size)
 
     def _waiting_blocks(self, replica: Replica) -> int:
         """Blocks of the requests bound here that still miss an image."""
@@ -375,6 +432,7 @@ class Core:
         if request.media:
             self._leave_images(request)
         request.advance(Phase.PREFILLED, self._now)
+        self.waiting.follow(request)
         if request.prefill == request.decode:
             request.advance(Phase.DECODING, self._now)
         if not self.terms.cross_attention:
@@ -493,6 +551,7 @@ class Core:
         if request.media:
             self._leave_images(request)
         request.advance(phase, self._now)
+        self.waiting.follow(request)
         del self.requests[request.id]
         self._out.append(End(request, reason))
 
@@ -519,6 +578,7 @@ class Core:
     # Time.
 
     def _ticked(self, event: on.Ticked) -> None:
+        self.outlook.tick(self._now)
         for replica in list(self.replicas.values()):
             if self.replicas.get(replica.name) is not replica:
                 continue  # it was drained by the loss of one before
@@ -526,8 +586,9 @@ class Core:
             if silent > self.terms.lost_s:
                 self._remove(replica.name, f"it was silent for {silent:.1f} s")
                 continue
-            if silent > self.terms.late_s:
+            if silent > self.terms.late_s and not replica.late:
                 replica.late = True
+                self.replicas.follow(replica)
             if replica.draining:
                 self._empty_if_stranded(replica)
                 self._go_if_drained(replica)

@@ -74,10 +74,12 @@ class SwitchAsked:
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """`accepted`: it was admitted before, by a core that is no more."""
+    """`accepted`: it was admitted before, by a core that is no more. `waited_s`: what it took from
+    its Submit until now."""
 
     request: Request
     accepted: bool = False
+    waited_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

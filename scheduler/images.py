@@ -14,6 +14,7 @@ from collections.abc import Mapping, Set
 from functools import partial
 from typing import NamedTuple
 
+from .backlog import Backlog
 from .commands import Command, Encode, Forget
 from .media import Embedding, ItemPhase
 from .queueing import OrderedQueue
@@ -36,6 +37,7 @@ class Images:
         self._runs = runs
         self.embeddings: dict[str, Embedding] = {}
         self.waiting = OrderedQueue()  # requests whose set of images is not booked
+        self.backlog = Backlog()  # their image tokens
         self.orphans: set[str] = set()
         self.asked = 0  # contents that requests needed, since the start
         self.found = 0  # of them, those that were stored or under way
@@ -52,16 +54,22 @@ class Images:
             if item.phase is not ItemPhase.WAITING:
                 item.advance(ItemPhase.WAITING, now)
         self.waiting.add(request.id, (request.rank, request.order))
+        self.backlog.add(request.rank, work_of(request))
 
     def leave(self, request: Request) -> None:
         """`request` needs no image any more."""
-        self.waiting.remove(request.id)
+        self._wait_no_more(request)
         for item in request.media:
             embedding = self.embeddings.get(item.key)
             if embedding is not None and request.id in embedding.consumers:
                 embedding.consumers.remove(request.id)
                 if not embedding.consumers:
                     self.orphans.add(item.key)
+
+    def _wait_no_more(self, request: Request) -> None:
+        if request.id in self.waiting:
+            self.waiting.remove(request.id)
+            self.backlog.add(request.rank, -work_of(request))
 
     def place(
         self, requests: Mapping[str, Request], now: float
@@ -76,7 +84,7 @@ class Images:
             commands += made.commands
             if made.whole:
                 booked.append(request)
-                self.waiting.remove(request.id)
+                self._wait_no_more(request)
                 self._join(request, now)
             elif self._fits_nowhere(request):
                 passed += 1  # nobody waits behind what no store here can ever hold
@@ -95,15 +103,16 @@ class Images:
     def _book(self, request: Request) -> Booking:
         """Room for every content that is not in a store yet, or for none of them."""
         taken: list[Embedding] = []
-        encodes: list[Command] = []
+        encodes: list[Encode] = []
         evicted: list[Command] = []
         own = {item.key for item in request.media}
-        for index, item in enumerate(request.media):
+        for index in _longest_first(request):
+            item = request.media[index]
             if item.key in self.embeddings:
                 continue
             size = item.rows * self.terms.row_bytes
             replica = self._replicas.first(
-                Stage.ENCODE, partial(self._has_room, size=size, own=own)
+                Stage.ENCODE, partial(self._has_room, size=size, own=own), work=item.work
             )
             if replica is None:
                 for embedding in taken:
@@ -115,6 +124,7 @@ class Images:
             encodes.append(Encode(replica.name, item.key, embedding.run, request.id, index))
         self.asked += len(own)
         self.found += len(own) - len(taken)
+        encodes.sort(key=lambda encode: encode.index)  # a prefill begins with the first image
         return Booking(True, [*evicted, *encodes])
 
     def _has_room(self, one: Replica, size: int, own: Set[str]) -> bool:
@@ -223,3 +233,14 @@ class Images:
         embedding = self.embeddings[key]
         self._erase(embedding)
         return embedding.consumers
+
+
+def work_of(request: Request) -> int:
+    """Image tokens of its whole set, each content once."""
+    return sum({item.key: item.work for item in request.media}.values())
+
+
+def _longest_first(request: Request) -> list[int]:
+    """Long ones first, each to where it is done first: so the last one is done early."""
+    media = request.media
+    return sorted(range(len(media)), key=lambda index: -media[index].work)

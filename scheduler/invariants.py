@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from .backlog import WIDTH_S, Backlog
 from .binding import HERE
 from .core import BOUND, Core
+from .images import work_of
 from .media import ItemPhase
-from .request import Phase
+from .request import Phase, Request
 
 
 def check(core: Core) -> None:
@@ -13,6 +17,7 @@ def check(core: Core) -> None:
     _check_replicas(core)
     _check_requests(core)
     _check_images(core)
+    _check_backlogs(core)
 
 
 def _check_replicas(core: Core) -> None:
@@ -69,3 +74,24 @@ def _check_images(core: Core) -> None:
                 assert stored is not None and stored.ready, request
             else:
                 assert item.phase in HERE or request.phase in BOUND, request
+
+
+def _check_backlogs(core: Core) -> None:
+    waiting, everybody = core.waiting, core.requests.values()
+    ready = [one for one in everybody if one.phase in (Phase.QUEUED, Phase.PREFILLING)]
+    coming = [one for one in everybody if one.phase is Phase.ADMITTED]
+    assert waiting.tokens == sum(one.tokens for one in (*ready, *coming))
+    if waiting.ranked:
+        _check_ranks(waiting.ready, ((one, one.tokens) for one in ready))
+        _check_ranks(waiting.coming, ((one, one.tokens) for one in coming))
+    unbooked = [core.requests[name] for name in core.images.waiting]
+    _check_ranks(core.images.backlog, ((one, work_of(one)) for one in unbooked))
+
+
+def _check_ranks(backlog: Backlog, held: Iterable[tuple[Request, int]]) -> None:
+    """In front of each rank stands what has a lower one, or falls into its bin."""
+    rows = [(request.rank // WIDTH_S, tokens) for request, tokens in held]
+    assert backlog.total == sum(tokens for _, tokens in rows)
+    for place in {place for place, _ in rows}:
+        expected = sum(tokens for its, tokens in rows if its <= place)
+        assert backlog.before(place * WIDTH_S) == expected, backlog

@@ -27,6 +27,7 @@ class Replica:
     ledger: Ledger
     heard: float  # when it last gave a sign of life
     speed: Speed = Speed()
+    shortest_step_s: float = 0.0  # that only decodes, of all that it told of; 0: none
     late: bool = False  # not heard for a while: gets no new work
     draining: bool = False  # asked to leave, or to switch: gets no new work
     becomes: frozenset[Stage] | None = None  # the stages to switch to when it is drained
@@ -34,9 +35,19 @@ class Replica:
     images: set[str] = field(default_factory=set)  # content keys that it encodes now
     bound: set[str] = field(default_factory=set)  # requests that it prefills or decodes
     pending_image_tokens: int = 0
+    bound_tokens: int = 0  # of all requests that were ever bound to prefill here
     pending_tokens: int = 0  # of bound requests that it has not prefilled yet
     cached: dict[str, int] = field(default_factory=dict)  # embeddings that nobody needs now: bytes
     cached_bytes: int = 0  # their sum; booked, and given up when room is needed
+
+    def tell(self, speed: Speed) -> bool:
+        """It measured this; whether that is news."""
+        if speed == self.speed:
+            return False
+        self.speed = speed
+        if speed.decode_s:
+            self.shortest_step_s = min(speed.decode_s, self.shortest_step_s or speed.decode_s)
+        return True
 
     @property
     def takes_work(self) -> bool:

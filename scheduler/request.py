@@ -74,6 +74,7 @@ class Request:
     decode: str | None = None  # the one that decodes it: the same, or reserved beside it
     failures: int = 0  # runs given up for reasons that are not the request's
     slo: Slo = UNASKED  # what it was promised
+    beginnings: tuple[tuple[int, int], ...] = ()  # (tokens, hash): see nearness.py
     order: int = 0  # arrival order, drawn by the core
     rank: float = 0.0  # its place among prompts that wait: see aging.py
     phase: Phase = Phase.NEW

@@ -1,18 +1,26 @@
-"""Which replica takes a piece of work: the one with the least of the same kind pending.
+"""Which replica takes a piece of work: the one where it would be done first.
 
-Encode replicas are compared by pending image tokens, text replicas by pending prompt tokens: all
-of them for decoder-only families, where an image's tokens are prompt tokens, and the text alone
-for cross-attention families, where an image takes one position (ModServe, SoCC 2025, section
-4.3). A decode's step time follows the KV that it reads, so those are compared by booked blocks. A
-tie goes to the lower name, so that runs repeat.
+Replicas are compared by what is pending there and by the work itself, times the seconds that they
+take for one unit of it. Encode replicas have pending image tokens; text replicas pending prompt
+tokens: all of them for decoder-only families, where an image's tokens are prompt tokens, and the
+text alone for cross-attention families, where an image takes one position (ModServe, SoCC 2025,
+section 4.3). A decode's step time follows the KV that it reads, so those are compared by booked
+blocks, times the shortest step that they ever took: how long steps take now says how much they
+have to do. A tie goes to less pending, then to the lower name, so that runs repeat.
+
+Who has not told a speed is taken to be as fast as the fastest that has, so it gets work soon and
+tells; where nobody has, or by the policy `pending`, what is pending decides alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import log2
 
 from .replica import Replica
 from .stage import Stage
+
+ROUTINGS = ("finish", "pending")
 
 Load = Callable[[Replica], tuple[float, int]]
 
@@ -34,3 +42,32 @@ LEAST_PENDING: Mapping[Stage, Load] = {
     Stage.PREFILL: prompt_tokens,
     Stage.DECODE: booked_blocks,
 }
+
+UNIT_S: Mapping[Stage, Callable[[Replica], float]] = {
+    Stage.ENCODE: lambda one: one.speed.image_token_s,
+    Stage.PREFILL: lambda one: one.speed.prompt_token_s,
+    Stage.DECODE: lambda one: one.shortest_step_s,
+}
+
+LINK_BYTES_S = 1e9  # of embeddings on their way: about what gloo does on one host
+LINK_S = 0.005  # for a transfer to begin
+
+
+def transfer_s(size: int) -> float:
+    """Of so many bytes between two workers; none take no time."""
+    return LINK_S + size / LINK_BYTES_S if size else 0.0
+
+
+def pace(unit_s: float, before: int | None = None) -> int | None:
+    """The class of speeds that one is in: a step is the root of two, and what is measured anew
+    stays in its class unless it is more than a whole step away, so that noise moves nobody. None
+    for 0."""
+    if not unit_s:
+        return None
+    exact = 2 * log2(unit_s)
+    return before if before is not None and abs(exact - before) <= 1 else round(exact)
+
+
+def seconds_of(pace: int) -> float:
+    """For a unit of work, of those in this class."""
+    return float(2.0 ** (pace / 2))

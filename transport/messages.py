@@ -221,12 +221,13 @@ class Ended(Message, frozen=True):
     error: str | None = None
 
 
-class Refused(Message, frozen=True):
+class Refused(Message, frozen=True, omit_defaults=True):
     """The request was not admitted; `code` is one word, `reason` one sentence."""
 
     request_id: str
     code: str
     reason: str
+    retry_after_s: float | None = None  # when it might be, if nobody else asked; None: not known
 
 
 class Report(Message, frozen=True):

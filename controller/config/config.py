@@ -17,6 +17,7 @@ from .classes import check_name, slo_classes
 from .known import KNOWN
 from .reading import BadConfig, converted, table_of
 from .tables import (
+    AdmissionTable,
     ControllerTable,
     LaunchingTable,
     PoliciesTable,
@@ -34,6 +35,7 @@ class Config:
     """What the file says; where it says nothing, the defaults."""
 
     controller: ControllerTable = field(default_factory=ControllerTable)
+    admission: AdmissionTable = field(default_factory=AdmissionTable)
     slo: Mapping[str, SloClass] = field(default_factory=lambda: CLASSES)
     stages: Mapping[str, StageTable] = field(default_factory=dict)  # by role, those it names
     scaling: ScalingTable = field(default_factory=ScalingTable)
@@ -62,6 +64,7 @@ def checked(tables: dict[str, Any]) -> Config:
             raise BadConfig(unknown("a table", name, Config.__dataclass_fields__))
     config = Config(
         controller=converted(table_of(tables, "controller"), ControllerTable, "controller"),
+        admission=converted(table_of(tables, "admission"), AdmissionTable, "admission"),
         slo=slo_classes(_named(tables, "slo", SloTable, check_name)),
         stages=_named(tables, "stages", StageTable, _check_role),
         scaling=converted(table_of(tables, "scaling"), ScalingTable, "scaling"),

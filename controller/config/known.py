@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from ...scheduler.binding import BINDINGS
+from ...scheduler.degrading import ADMISSIONS
+from ...scheduler.routing import ROUTINGS
 
 KNOWN: dict[str, Collection[str]] = {
+    "admission.policy": ADMISSIONS,
     "policies.bind": BINDINGS,
-    "policies.admission": ("room",),  # what fits nowhere is refused: scheduler/admission.py
-    "policies.routing": ("pending",),  # to whom the least is pending: scheduler/routing.py
+    "policies.routing": ROUTINGS,
     "scaling.policy": ("off", "paper", "modserve"),
     "scaling.launcher": ("manual", "local", "ray"),
 }

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..launching.needs import need
 from ..launching.options import LaunchOptions
-from ..options import ControllerOptions, Parts
+from ..options import ControllerOptions, Limits, Parts
 from .config import Config
 
 
@@ -20,12 +20,19 @@ def options_of(config: Config, model: Path, *, json: bool = False) -> Controller
         keys=None if table.keys is None else Path(table.keys),
         json=json,
         bind=config.policies.bind,
+        admission=config.admission.policy,
+        routing=config.policies.routing,
         journal=table.journal,
         strict_journal=table.strict_journal,
         slo=config.slo,
         stages=config.stages,
         scaling=config.scaling,
         launching=_launching(config),
+        limits=Limits(
+            max_open=config.admission.max_requests,
+            max_waiting_tokens=config.admission.max_tokens,
+            max_held_bytes=config.admission.max_image_mb * 2**20,
+        ),
         parts=Parts(
             prefix_bytes=_bytes(table.prefix_cache_mb),
             image_cache_bytes=_bytes(table.image_cache_mb),

@@ -64,6 +64,15 @@ class ScalingTable(Table, frozen=True, kw_only=True):
     means: tuple[Literal["launch", "switch"], ...] = ("launch", "switch")
 
 
+class AdmissionTable(Table, frozen=True, kw_only=True):
+    """What is refused at once; the numbers are of all open requests together."""
+
+    policy: str = "limits"
+    max_requests: One = 10_000
+    max_tokens: One = 2**25  # of prompts that are not prefilled
+    max_image_mb: One = 2048  # of image files
+
+
 class LaunchingTable(Table, frozen=True, kw_only=True):
     """What the options of `start-controller` say of `local` and `ray`, and threads."""
 
@@ -76,5 +85,4 @@ class LaunchingTable(Table, frozen=True, kw_only=True):
 
 class PoliciesTable(Table, frozen=True, kw_only=True):
     bind: str = "first"
-    admission: str = "room"
-    routing: str = "pending"
+    routing: str = "finish"

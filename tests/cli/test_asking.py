@@ -72,6 +72,7 @@ REPORT = {
         "failed": 1,
         "cancelled": 2,
         "rejected": 3,
+        "degraded": 4,
     },
     "queues": {"text": 2, "images": 7},
     "image_cache": {"asked": 8, "found": 3},

@@ -33,7 +33,8 @@ def test_the_example_is_shown_with_the_defaults_filled_in(
 def test_json_has_the_keys_of_the_file(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["check-config", str(EXAMPLE), "--json"]) == 0
     shown = orjson.loads(capsys.readouterr().out)
-    assert list(shown) == ["controller", "slo", "stages", "scaling", "launching", "policies"]
+    tables = ["controller", "admission", "slo", "stages", "scaling", "launching", "policies"]
+    assert list(shown) == tables
     assert shown["stages"]["text"] == {"min": 1, "max": 2, "start": 1}
     assert shown["slo"][0]["name"] == "interactive"
 

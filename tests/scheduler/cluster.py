@@ -132,7 +132,7 @@ class Cluster:
             self.step()
             self.settle()
         for request in lost.values():
-            self.feed(on.Arrived(request))
+            self.feed(on.Arrived(request, accepted=True))
 
     def step(self) -> bool:
         """Let one random worker say one random thing; False when nobody has anything to say."""

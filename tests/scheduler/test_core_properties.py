@@ -9,7 +9,10 @@ import pytest
 from modserve.scheduler import events as on
 from modserve.scheduler.core import Core
 from modserve.scheduler.media import MediaItem
+from modserve.scheduler.replica import Speed
 from modserve.scheduler.request import Phase, Request
+from modserve.scheduler.slo.classes import SloClass
+from modserve.scheduler.slo.slo import slo_of
 from modserve.scheduler.stage import ROLES
 from modserve.scheduler.terms import Terms
 
@@ -23,6 +26,11 @@ LAYOUTS = [
 ]
 MOST_PROMPT, MOST_ANSWER, MOST_IMAGES = 9, 6, 3
 LEAST_BLOCKS = -(-(MOST_PROMPT + MOST_ANSWER) // 2)
+HASTY = SloClass("hasty", 0.05, 1.0, image_token_s=0.01, degrade_to="calm")
+CALM = SloClass("calm", 0.5, 1.0, image_token_s=0.05, degrade_to="slack")
+SLACK = SloClass("slack", 60.0, 1.0)
+STRICT = SloClass("strict", 0.2, 1.0, image_token_s=0.02)
+CLASSES = {one.name: one for one in (HASTY, CALM, SLACK, STRICT)}
 
 
 def terms(dice: Random) -> Terms:
@@ -52,16 +60,27 @@ def request(dice: Random, number: int) -> Request:
         max_tokens=dice.randint(1, MOST_ANSWER),
         deadline=1e6 + dice.random(),
         media=media,
+        beginnings=((1, dice.randrange(3)), (2, dice.randrange(9))),
+        slo=slo_of(dice.choice(list(CLASSES.values())), len(media)),
     )
 
 
-def live(seed: int, *, least: bool, faults: bool, switches: bool) -> None:
+def speed(dice: Random) -> Speed:
+    """Of a worker that is good at some things; what it never did it does not know."""
+    return Speed(*(dice.choice([0.0, 0.003, 0.004, 0.05, 0.3]) for _ in range(3)))
+
+
+def live(
+    seed: int, *, least: bool, faults: bool, switches: bool, admission: str = "limits"
+) -> Cluster:
     """One random life of a cluster, then peace, after which every request must have ended."""
     dice = Random(seed)
     bind = dice.choice(["arrival", "first", "all"])
-    core = Core(terms(dice), bind)
+    routing = dice.choice(["finish", "pending"])
+    core = Core(terms(dice), bind, admission=admission, routing=routing, classes=CLASSES)
     cluster = Cluster(core, dice)
-    roles = {f"{role}-{i}": role for i, role in enumerate(dice.choice(LAYOUTS))}
+    layout = dice.choice(LAYOUTS)
+    roles = {f"{role}-{i}": role for i, role in enumerate(layout)}
     requests, cancelled, epoch = dice.randint(1, 12), set(), 0
     sent = 0
     for _ in range(dice.randint(20, 120)):
@@ -75,6 +94,8 @@ def live(seed: int, *, least: bool, faults: bool, switches: bool) -> None:
             epoch += 1
             name = dice.choice(missing)
             cluster.join(joined(dice, name, roles[name], epoch, least=least))
+            if admission == "predicted":
+                cluster.feed(on.Heard(name, speed(dice)))
         elif faults and roll < 0.43 and cluster.workers:
             cluster.kill(dice.choice(sorted(cluster.workers)))
         elif faults and roll < 0.46 and sent:
@@ -86,11 +107,16 @@ def live(seed: int, *, least: bool, faults: bool, switches: bool) -> None:
         elif faults and roll < 0.5 and cluster.stale:
             cluster.feed(cluster.stale.pop(dice.randrange(len(cluster.stale))))
         elif faults and roll < 0.51:
-            cluster.succeed(Core(core.terms, bind, runs=10**6 * (1 + sent)))
-        elif switches and roll < 0.54 and there:
+            runs = 10**6 * (1 + sent)
+            cluster.succeed(Core(core.terms, bind, runs, admission=admission, classes=CLASSES))
+        elif roll < 0.56 and there:
+            cluster.feed(on.Heard(dice.choice(sorted(there)), speed(dice)))
+        elif roll < 0.58:
+            scale(cluster, roles, len(layout))
+        elif switches and roll < 0.61 and there:
             stages = ROLES[dice.choice(sorted(ROLES))]
             cluster.feed(on.SwitchAsked(dice.choice(sorted(there)), stages))
-        elif roll < 0.6 and cluster.switching:
+        elif roll < 0.67 and cluster.switching:
             disturb_or_end_a_switch(cluster, faults=faults)
         else:
             cluster.step()
@@ -101,6 +127,9 @@ def live(seed: int, *, least: bool, faults: bool, switches: bool) -> None:
         assert len(ends) == 1, f"r{number} of seed {seed} ended {len(ends)} times"
         phase = ends[0].request.phase
         allowed = {Phase.DONE, Phase.CANCELLED} if f"r{number}" in cancelled else {Phase.DONE}
+        if phase is Phase.REJECTED and admission == "predicted":
+            assert len(ends[0].request.story) == 1, "accepted, and refused later"
+            continue
         assert phase in allowed, (seed, ends[0])
         if phase is Phase.DONE:
             assert ends[0].request.emitted == ends[0].request.max_tokens
@@ -110,6 +139,22 @@ def live(seed: int, *, least: bool, faults: bool, switches: bool) -> None:
         assert not (worker.runs or worker.encoding), f"leak in seed {seed}"
         assert books.kv_blocks.booked == books.staging_bytes.booked == 0
         assert books.store_bytes.booked == replica.cached_bytes
+    assert cluster.core.waiting.tokens == cluster.core.images.backlog.total == 0
+    return cluster
+
+
+def scale(cluster: Cluster, roles: dict[str, str], least: int) -> None:
+    """Another worker is launched, which may come late or never; or one that was is taken away."""
+    added = [name for name in roles if name not in list(roles)[:least]]
+    if not added or cluster.dice.random() < 0.5:
+        role = cluster.dice.choice(sorted(ROLES))
+        roles[f"{role}-{cluster.now}"] = role
+        return
+    name = cluster.dice.choice(added)
+    del roles[name]
+    cluster.switching.pop(name, None)
+    if name in cluster.workers:
+        cluster.feed(on.DrainAsked(name))
 
 
 def disturb_or_end_a_switch(cluster: Cluster, *, faults: bool) -> None:
@@ -128,7 +173,7 @@ def wanting_its_role(cluster: Cluster, roles: dict[str, str]) -> list[str]:
     return [
         name
         for name, worker in cluster.workers.items()
-        if worker.joined.stages != ROLES[roles[name]]
+        if name in roles and worker.joined.stages != ROLES[roles[name]]
     ]
 
 
@@ -140,6 +185,9 @@ def make_peace(cluster: Cluster, roles: dict[str, str], epoch: int, *, least: bo
             cluster.settle()
         for name in wanting_its_role(cluster, roles):
             cluster.feed(on.SwitchAsked(name, ROLES[roles[name]]))
+            cluster.settle()
+        for name in sorted(cluster.workers.keys() - roles.keys()):
+            cluster.feed(on.DrainAsked(name))
             cluster.settle()
         absent = [one for one in roles if one not in {*cluster.workers, *cluster.switching}]
         for name in absent:
@@ -163,3 +211,16 @@ def test_every_request_ends_once_and_nothing_is_left(
 ) -> None:
     for seed in range(1_000):
         live(seed, least=least, faults=faults, switches=switches)
+
+
+@pytest.mark.parametrize("least", [True, False], ids=["least memory", "some memory"])
+def test_whoever_was_admitted_by_prediction_ends_as_well(least: bool) -> None:
+    refused = degraded = done = 0
+    for seed in range(500):
+        cluster = live(seed, least=least, faults=True, switches=True, admission="predicted")
+        phases = [end.request.phase for ends in cluster.ended.values() for end in ends]
+        refused += phases.count(Phase.REJECTED)
+        done += phases.count(Phase.DONE)
+        degraded += cluster.core.degraded
+    assert min(refused, degraded) > 50
+    assert done > 1_000

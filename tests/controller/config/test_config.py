@@ -14,7 +14,7 @@ from modserve.controller.config.reading import BadConfig
 from modserve.controller.config.serving import options_of
 from modserve.controller.config.tables import ScalingTable, StageTable
 from modserve.controller.launching.options import LaunchOptions, Resources
-from modserve.controller.options import ControllerOptions, Parts
+from modserve.controller.options import ControllerOptions, Limits, Parts
 from modserve.scheduler.slo.classes import BATCH, CLASSES, INTERACTIVE, STANDARD, SloClass
 
 EXAMPLE = Path(modserve.__file__).parent / "examples" / "modserve.toml"
@@ -68,8 +68,14 @@ def test_what_it_says_reaches_the_controller(file: Path) -> None:
         data_host = "10.0.0.1"
         ray_address = "10.0.0.2:6379"
         ray_resources = { text = "4cpu+0.5gpu" }
+        [admission]
+        policy = "predicted"
+        max_requests = 7
+        max_tokens = 8
+        max_image_mb = 9
         [policies]
         bind = "all"
+        routing = "pending"
         """,
     )
     assert options_of(config, Path("/m"), json=True) == ControllerOptions(
@@ -78,6 +84,9 @@ def test_what_it_says_reaches_the_controller(file: Path) -> None:
         keys=Path("/keys"),
         json=True,
         bind="all",
+        admission="predicted",
+        routing="pending",
+        limits=Limits(max_open=7, max_waiting_tokens=8, max_held_bytes=9 * 2**20),
         journal=False,
         slo={**CLASSES, "batch": SloClass("batch", 60.0, 0.005, BATCH.image_token_s, 2)},
         stages={"all": StageTable(max=2)},
@@ -97,10 +106,7 @@ def test_what_it_says_reaches_the_controller(file: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        (
-            "[sol.batch]",
-            "expected a table of controller, slo, .*, policies, got sol",
-        ),
+        ("[sol.batch]", "expected a table of controller, admission, slo, .*, policies, got sol"),
         ("[controler]", "got controler; did you mean controller?"),
         ("controller = 7", "controller: expected a table, got 7"),
         ("slo = []", r"slo: expected a table, got \[\]"),
@@ -156,7 +162,12 @@ def test_what_it_says_reaches_the_controller(file: Path) -> None:
             "[policies]\nbind = 'frist'",
             "policies.bind: .* all, got frist; .* first",
         ),
-        ("[policies]\nrouting = 'dice'", "policies.routing: expected one of pending, got dice"),
+        (
+            "[policies]\nrouting = 'dice'",
+            "policies.routing: expected one of finish, pending, got dice",
+        ),
+        ("[admission]\npolicy = 'predict'", "one of limits, predicted, got predict; .* predicted?"),
+        ("[admission]\nmax_tokens = 0", "max_tokens: expected a whole number from 1 up, got 0"),
         (f"[scaling]\ngpus = {'9' * 5000}", "expected TOML, got an error: Exceeds the limit"),
         ("[policies", "expected TOML, got an error: .*end of document"),
         ("[policies]\n[policies]", "expected TOML, got an error: .*line 2"),
