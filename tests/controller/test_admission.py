@@ -46,13 +46,18 @@ async def asked(client: AsyncClient, slo: str) -> Told:
     return Told(None, monotonic() - began)
 
 
+async def speed(made: Crew) -> float:
+    """What the only worker told."""
+    workers = (await made.status())["workers"]
+    assert isinstance(workers, list)
+    return float(workers[0]["prompt_token_s"])
+
+
 async def crowd(client: AsyncClient, made: Crew, slo: str) -> list[Told]:
     """So many at once, after one that tells how fast the worker is."""
     assert (await asked(client, slo)).refused is None
-    while True:
-        (worker,) = (await made.status())["workers"]  # type: ignore[misc]
-        if worker["prompt_token_s"]:
-            break
+    while not await speed(made):
+        pass  # its next beat tells
     async with asyncio.TaskGroup() as group:
         asking = [group.create_task(asked(client, slo)) for _ in range(CROWD)]
     return [one.result() for one in asking]

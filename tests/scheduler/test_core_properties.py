@@ -82,7 +82,7 @@ def live(
     layout = dice.choice(LAYOUTS)
     roles = {f"{role}-{i}": role for i, role in enumerate(layout)}
     requests, cancelled, epoch = dice.randint(1, 12), set(), 0
-    sent = 0
+    sent = lives = 0
     for _ in range(dice.randint(20, 120)):
         roll = dice.random()
         there = cluster.workers.keys() | cluster.switching.keys()
@@ -107,7 +107,8 @@ def live(
         elif faults and roll < 0.5 and cluster.stale:
             cluster.feed(cluster.stale.pop(dice.randrange(len(cluster.stale))))
         elif faults and roll < 0.51:
-            runs = 10**6 * (1 + sent)
+            lives += 1
+            runs = 10**6 * lives  # of its own, as a controller's are
             cluster.succeed(Core(core.terms, bind, runs, admission=admission, classes=CLASSES))
         elif roll < 0.56 and there:
             cluster.feed(on.Heard(dice.choice(sorted(there)), speed(dice)))
