@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from transformers import LlavaOnevisionConfig, LlavaOnevisionForConditionalGeneration
 
 from modserve.tests.checkpoints import grid
+from modserve.worker.alone import BLOCK_SIZE
 from modserve.worker.families.decoder_text import DecoderText
 from modserve.worker.families.llava_onevision_vision import LlavaOnevisionVision
 from modserve.worker.loading import text_half, weightless
@@ -22,7 +23,6 @@ from modserve.worker.text.kv import KvPool
 from modserve.worker.weights import one_name
 
 from . import checkpoint
-from .driving import BLOCK_SIZE
 
 DTYPE = torch.bfloat16
 QWEN2_7B: dict[str, Any] = {

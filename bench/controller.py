@@ -26,6 +26,7 @@ from modserve.bench.crowd import Task, Told, crowd
 from modserve.bench.options import some_of
 from modserve.bench.passing import cpu_s
 from modserve.bench.preparing import preparation
+from modserve.bench.relaying import relayed_s
 from modserve.bench.report import Figure, Part, Report, show
 from modserve.bench.stand import Stand, stand
 
@@ -77,12 +78,14 @@ def requests(quick: bool) -> list[Figure]:
         with stand(journal=journal) as here:
             worker = here.add(WORKERS)
             _load(here, count // 10)
+            floor = 1 / relayed_s(count, WORKERS, CLIENTS, OPEN_EACH)
             rate, core, others = _rates(here, count, worker)
             paced = _load(here, int(SHARE * rate) * (2 if quick else 10), rate=SHARE * rate)
         middle, slow = (max(one.decided_s[rank] for one in paced) for rank in (49, 98))
         figures += [
             _goal("requests/s, seen", rate, "/s", REQUESTS_GOAL, note),
             _goal("requests/s of a full core", core, "/s", REQUESTS_GOAL, note),
+            Figure("", core, "/s", "the same words, unread", floor, core / floor, note=note),
             Figure("", core, "/s", "vllm-router, elsewhere", ROUTER, core / ROUTER, note=note),
             Figure("CPU of clients and workers", 1e6 * others, "µs a request", note=note),
             _most("decision p99 at 80 %", slow, DECISION_GOAL_S, note),

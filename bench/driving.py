@@ -11,40 +11,24 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForImageTextToText
 
-from modserve.scheduler.stage import Stage
-from modserve.transport.messages import Sampling, Welcome
-from modserve.worker.assembly import Stages, assemble
+from modserve.transport.messages import Sampling
+from modserve.worker.alone import stages_alone
+from modserve.worker.assembly import Stages
 from modserve.worker.text.generation import TextStage
 from modserve.worker.text.text_work import Span, TextTask
-
-BLOCK_SIZE = 16
-STEP_TOKENS = 512  # what a controller tells its workers
-STEP_IMAGE_TOKENS = 8192
 
 
 def stages(
     folder: Path, *, threads: int, device: torch.device | None = None, dtype: str = "float32"
 ) -> Stages:
     """Both stages in one place, warm."""
-    part = Welcome(
-        name="bench",
-        model=str(folder),
-        fingerprint="",
-        dtype=dtype,
-        block_size=BLOCK_SIZE,
+    return stages_alone(
+        folder,
+        device or torch.device("cpu"),
+        lambda done, total: None,
         threads=threads,
-        beat_s=1.0,
-        rejoin_s=1.0,
-        kv_bytes=0,
-        store_bytes=0,
-        staging_bytes=0,
-        step_tokens=STEP_TOKENS,
-        gap_s=None,
-        step_image_tokens=STEP_IMAGE_TOKENS,
-        prefix_bytes=0,  # what is measured is computed
+        dtype=dtype,
     )
-    where = device or torch.device("cpu")
-    return assemble(part, frozenset(Stage), where, lambda done, total: None)
 
 
 def transformers_model(folder: Path, device: torch.device | None = None) -> Any:

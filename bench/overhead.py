@@ -22,10 +22,10 @@ from modserve.transport import codec
 from modserve.transport import messages as say
 from modserve.transport.checkpoint import fingerprint
 from modserve.transport.state import StateFolder
+from modserve.worker.alone import BLOCK_SIZE
 
 from . import passing
 from .checkpoint import prose
-from .driving import BLOCK_SIZE
 from .options import Options
 from .passing import Hop, cpu_s
 from .report import Figure

@@ -109,11 +109,11 @@ class Client:
 
     def _hear(self, frames: list[zmq.Frame]) -> None:
         now = time.perf_counter()
-        word = codec.to_client(frames[0].buffer)
-        match word:
-            case say.Deltas(items):
-                self.heard |= {(item.request_id, item.start + 1): now for item in items}
-            case say.Ended(request_id=name):
-                self._ended(name)
-            case say.Refused(reason=reason):
-                raise RuntimeError(f"expected an answer from the controller, got: {reason}")
+        for word in codec.to_client(frames[0].buffer):
+            match word:
+                case say.Deltas(items):
+                    self.heard |= {(item.request_id, item.start + 1): now for item in items}
+                case say.Ended(request_id=name):
+                    self._ended(name)
+                case say.Refused(reason=reason):
+                    raise RuntimeError(f"expected an answer from the controller, got: {reason}")

@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
-from math import inf, isinf, isnan
+from math import inf, isinf
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import typer
 
 from ..client.load.objectives import BadObjective, Objectives, read_objectives
 from ..client.load.record import METRICS, Record
+from . import bench_options as option
 from .options import DEFAULT_ENDPOINT, Controller, Json, Keys, seconds
 from .printing import print_json
-from .workloads import Wanted, workload_of
+from .workloads import Wanted, Workload, workload_of
+
+if TYPE_CHECKING:
+    from ..client.load.asks import Maker
+    from .loads import Target
 
 TOLD_BY_TRACE = {
     *("request_rate", "burstiness", "input_len", "output_len"),
@@ -36,98 +41,38 @@ def add(app: typer.Typer) -> None:
     )(bench)
 
 
-def _rate(value: float) -> float:
-    if isnan(value) or value <= 0:
-        raise typer.BadParameter(f"expected a number above 0, got {value:g}")
-    return value
-
-
-def _option(metavar: str, help: str, **how: Any) -> Any:
-    return typer.Option(metavar=metavar, help=help, **how)
-
-
 def bench(
     context: typer.Context,
-    url: Annotated[
-        str | None,
-        _option("URL", "An OpenAI endpoint such as http://127.0.0.1:8000/v1, not a controller."),
-    ] = None,
-    model: Annotated[str | None, _option("NAME", "With --url: the model to ask.")] = None,
-    tokenizer: Annotated[
-        Path | None,
-        _option("PATH", "tokenizer.json or its folder; by default the controller's model."),
-    ] = None,
-    num_prompts: Annotated[int, _option("N", "Requests; of a trace the first N.", min=1)] = 1000,
-    num_warmups: Annotated[
-        int, _option("N", "Requests of the same kind before the clock starts.", min=0)
-    ] = 0,
-    request_rate: Annotated[
-        float, _option("R", "Requests a second; inf: all at once.", callback=_rate)
-    ] = inf,
-    burstiness: Annotated[
-        float,
-        _option("X", "Shape of the gamma distributed gaps; 1: Poisson.", callback=_rate),
-    ] = 1.0,
-    max_concurrency: Annotated[
-        int | None, _option("N", "Closed loop: so many requests at a time at most.", min=1)
-    ] = None,
-    input_len: Annotated[
-        str, _option("N", "Text tokens of a prompt: 128, or 64-256 for any between.")
-    ] = "128",
-    output_len: Annotated[str, _option("N", "Tokens of an answer at most: 48 or 16-64.")] = "48",
-    prefix_len: Annotated[
-        int, _option("N", "Tokens more, the same in front of every prompt.", min=0)
-    ] = 0,
-    image_share: Annotated[
-        float, _option("X", "Share of the requests with images.", min=0, max=1)
-    ] = 0.0,
-    images_per_request: Annotated[
-        str, _option("N", "Images where there are some: 1, or 1:0.66,3:0.34 by weight.")
-    ] = "1",
-    image_size: Annotated[
-        str | None,
-        _option("SIZE", "448x448, 448x448:0.7,1280x720:0.3, or lognormal:MEDIAN,P95 of a side."),
-    ] = None,
-    image_format: Annotated[str, _option("KIND", "jpeg or png.")] = "jpeg",
-    same_images: Annotated[
-        int, _option("N", "Only N different images, used in turn; 0: never one twice.", min=0)
-    ] = 0,
-    trace: Annotated[
-        Path | None,
-        _option("FILE", "Times, lengths and images from a CSV file, .gz or not."),
-    ] = None,
-    trace_scale: Annotated[
-        float, _option("X", "X times the rate of the trace.", callback=_rate)
-    ] = 1.0,
-    max_input_len: Annotated[
-        int | None, _option("N", "Cut longer texts to N tokens.", min=1)
-    ] = None,
-    max_output_len: Annotated[
-        int | None, _option("N", "Cut longer answers to N tokens.", min=1)
-    ] = None,
-    ignore_eos: Annotated[
-        bool, typer.Option("--ignore-eos", help="Go on where the model would end.")
-    ] = False,
-    seed: Annotated[int, _option("N", "The same seed, the same load.", min=0)] = 0,
-    timeout: Annotated[str, _option("TIME", "A request fails after this.")] = "600s",
-    goodput: Annotated[
-        list[str] | None,
-        _option(
-            "METRIC:MS",
-            "Objectives of ttft, tpot and e2el in ms; text. or image. before one narrows it.",
-        ),
-    ] = None,
-    more: Annotated[list[str] | None, typer.Argument(hidden=True, metavar="METRIC:MS")] = None,
-    percentile_metrics: Annotated[
-        str | None, _option("NAMES", f"What is printed, of {','.join(METRICS)}.")
-    ] = None,
-    metric_percentiles: Annotated[str, _option("P", "Percentiles, with commas.")] = "50,90,99",
-    save_result: Annotated[
-        bool, typer.Option("--save-result", help="Write everything to a JSON file.")
-    ] = False,
-    result_filename: Annotated[
-        Path | None, _option("FILE", "Its name, which implies --save-result.")
-    ] = None,
+    url: option.Url = None,
+    model: option.Model = None,
+    tokenizer: option.Tokenizer = None,
+    num_prompts: option.NumPrompts = 1000,
+    num_warmups: option.NumWarmups = 0,
+    request_rate: option.RequestRate = inf,
+    burstiness: option.Burstiness = 1.0,
+    max_concurrency: option.MaxConcurrency = None,
+    input_len: option.InputLen = "128",
+    output_len: option.OutputLen = "48",
+    prefix_len: option.PrefixLen = 0,
+    image_share: option.ImageShare = 0.0,
+    images_per_request: option.ImagesPerRequest = "1",
+    image_size: option.ImageSize = None,
+    image_format: option.ImageFormat = "jpeg",
+    same_images: option.SameImages = 0,
+    trace: option.Trace = None,
+    trace_scale: option.TraceScale = 1.0,
+    max_input_len: option.MaxInputLen = None,
+    max_output_len: option.MaxOutputLen = None,
+    ignore_eos: option.IgnoreEos = False,
+    seed: option.Seed = 0,
+    timeout: option.Timeout = "600s",
+    goodput: option.Goodput = None,
+    slo: option.Slo = None,
+    more: option.More = None,
+    percentile_metrics: option.PercentileMetrics = None,
+    metric_percentiles: option.MetricPercentiles = "50,90,99",
+    save_result: option.SaveResult = False,
+    result_filename: option.ResultFilename = None,
     controller: Controller = DEFAULT_ENDPOINT,
     keys: Keys = None,
     json: Json = False,
@@ -137,53 +82,26 @@ def bench(
     Names, figures and print-out are those of `vllm bench serve`. Prompts and images are made
     before the clock starts, and stay in memory. Ctrl-C prints what was measured so far.
     """
-    from ..client.load.asks import Maker  # these take a moment to import
-    from ..client.load.measures import measure
-    from ..client.load.pictures import Pictures
-    from ..client.load.prompts import Prompts, read_tokenizer
-    from ..client.load.report import report
-    from .loads import Loop, NotSent, other, ours, send
+    from ..client.load.measures import measure  # these take a moment to import
+    from .loads import Loop, NotSent, send
 
     _check_together(context)
+    given = context.params
     slos = [*(goodput or ()), *(more or ())]  # values of one option, as vLLM has it
     objectives = _objectives(slos)
     percentiles = _percentiles(metric_percentiles)
     open_loop = trace is not None or not isinf(request_rate)
     metrics = _metrics(percentile_metrics, open_loop=open_loop)
     loop = Loop(max_concurrency, seconds(timeout), num_warmups)
-    workload = workload_of(
-        Wanted(**{field.name: context.params[field.name] for field in fields(Wanted)})
-    )
-    if url is None:
-        target = ours(controller, keys, tokenizer, ignore_eos=ignore_eos)
-    else:
-        target = other(url, model, tokenizer, ignore_eos=ignore_eos)
-    maker = Maker(
-        Prompts(read_tokenizer(target.tokenizer), seed=seed, prefix_tokens=prefix_len),
-        Pictures(seed=seed, kind="PNG" if image_format == "png" else "JPEG", same=same_images),
-    )
-    date = datetime.now()
+    workload = workload_of(Wanted(**{field.name: given[field.name] for field in fields(Wanted)}))
+    target = _target(given, objectives)
+    maker = _maker(target.tokenizer, given)
+    about = _about(target, workload, {**given, "goodput": slos, "more": None})
     records: list[Record] = []
     whole = send(target, maker, workload.arrivals, loop, records)
     notes = [*workload.notes, *_uncounted(records)]
-    result = {
-        "date": f"{date:%Y%m%d-%H%M%S}",
-        "endpoint_type": target.kind,
-        "model_id": target.model,
-        "tokenizer_id": str(target.tokenizer),
-        "num_prompts": len(workload.arrivals),
-        "request_rate": None if trace else _plain(request_rate),
-        "burstiness": burstiness,
-        "max_concurrency": max_concurrency,
-        "seed": seed,
-        "options": _shown({**context.params, "goodput": slos, "more": None}),
-        "notes": notes,
-        **measure(records, objectives, percentiles),
-    }
-    if json:
-        print_json(result)
-    else:
-        print("\n".join(report(result, metrics, percentiles)))
+    result = {**about, "notes": notes, **measure(records, objectives, percentiles)}
+    _print(result, metrics, percentiles, as_json=json)
     if save_result or result_filename:
         _save(result, result_filename)
     if not whole:
@@ -206,6 +124,8 @@ def _check_together(context: typer.Context) -> None:
         name for name in given if str(context.get_parameter_source(name)).endswith("COMMANDLINE")
     ]
     for name in typed:
+        if name == "slo" and given["url"] is not None:
+            raise typer.BadParameter("expected --slo without --url: another server has no classes")
         if name in TOLD_BY_TRACE and given["trace"] is not None:
             raise typer.BadParameter(f"expected --trace or {_flag(name)}, got both")
         if (needed := NEEDED.get(name)) is not None and given[needed] is None:
@@ -242,6 +162,65 @@ def _metrics(text: str | None, *, open_loop: bool) -> list[str]:
         if name not in METRICS:
             raise typer.BadParameter(f"expected metrics of {','.join(METRICS)}, got {name}")
     return found
+
+
+def _target(given: Mapping[str, Any], objectives: Objectives | None) -> Target:
+    from .loads import other, ours
+
+    tokenizer, ignore_eos = given["tokenizer"], given["ignore_eos"]
+    if given["url"] is None:
+        return ours(
+            given["controller"],
+            given["keys"],
+            tokenizer,
+            ignore_eos=ignore_eos,
+            slo=given["slo"],
+            objectives=objectives,
+        )
+    return other(given["url"], given["model"], tokenizer, ignore_eos=ignore_eos)
+
+
+def _maker(tokenizer: Path, given: Mapping[str, Any]) -> Maker:
+    from ..client.load.asks import Maker
+    from ..client.load.pictures import Pictures
+    from ..client.load.prompts import Prompts, read_tokenizer
+
+    seed, png = given["seed"], given["image_format"] == "png"
+    return Maker(
+        Prompts(read_tokenizer(tokenizer), seed=seed, prefix_tokens=given["prefix_len"]),
+        Pictures(seed=seed, kind="PNG" if png else "JPEG", same=given["same_images"]),
+    )
+
+
+def _about(target: Target, workload: Workload, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What the result says of the load, with vLLM's names; the load begins now."""
+    return {
+        "date": f"{datetime.now():%Y%m%d-%H%M%S}",
+        "endpoint_type": target.kind,
+        "model_id": target.model,
+        "tokenizer_id": str(target.tokenizer),
+        "num_prompts": len(workload.arrivals),
+        "request_rate": None if given["trace"] else _plain(given["request_rate"]),
+        "burstiness": given["burstiness"],
+        "max_concurrency": given["max_concurrency"],
+        "seed": given["seed"],
+        "options": _shown(given),
+    }
+
+
+def _print(
+    result: Mapping[str, Any],
+    metrics: Sequence[str],
+    percentiles: Sequence[float],
+    *,
+    as_json: bool,
+) -> None:
+    from ..client.load.report import report
+
+    if as_json:
+        print_json(result)
+    else:
+        print("\n".join(report(result, metrics, percentiles)))
 
 
 def _uncounted(records: Sequence[Record]) -> Iterator[str]:

@@ -19,8 +19,9 @@ from ..controller.config.config import Config, read
 from ..controller.config.serving import options_of
 from ..controller.config.tables import ControllerTable
 from ..transport.channels import is_loopback
+from . import controller_options as option
 from .launchers import DataHost, Gpus, Launcher, RayAddress, RayResources, launching
-from .options import DEFAULT_ENDPOINT, Controller, Keys, address, seconds
+from .options import DEFAULT_ENDPOINT, Controller, Keys, seconds
 from .printing import complain
 
 TINY = Path(__file__).parents[1] / "tiny" / "checkpoint"
@@ -33,10 +34,6 @@ class NoModel(Exception):
     pass
 
 
-def _address(text: str | None) -> str | None:
-    return None if text is None else address(text)
-
-
 def add(app: typer.Typer) -> None:
     app.command(
         epilog="Example: msctl start-controller --model /models/llava-onevision-qwen2-7b-ov-hf"
@@ -45,85 +42,21 @@ def add(app: typer.Typer) -> None:
 
 
 def start_controller(
-    model: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PATH_OR_ID",
-            help="Folder or hub id of a Hugging Face checkpoint, or tiny: the one that ships.",
-        ),
-    ] = None,
-    bind: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ADDRESS",
-            help="Address to listen on; port 0 picks a free one.",
-            callback=_address,
-            show_default=DEFAULT_ENDPOINT,
-        ),
-    ] = None,
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="A modserve.toml; what is said here goes before what is said there.",
-        ),
-    ] = None,
-    insecure: Annotated[
-        bool | None,
-        typer.Option(
-            "--insecure",
-            help="Allow an address that other hosts can reach without --keys: messages are neither "
-            "encrypted nor authenticated, so only for a private network.",
-        ),
-    ] = None,
-    keys: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER",
-            help="Encrypt, and hear only whose keys are in it: see `msctl keygen`.",
-        ),
-    ] = None,
-    journal: Annotated[
-        bool | None,
-        typer.Option(
-            "--journal/--no-journal",
-            help="Write accepted requests down, so that they outlive this process.",
-            show_default="journal",
-        ),
-    ] = None,
-    strict_journal: Annotated[
-        bool | None,
-        typer.Option(
-            "--strict-journal",
-            help="Refuse requests while they cannot be written down, rather than serve them.",
-        ),
-    ] = None,
-    prefix_cache: Annotated[
-        int | None,
-        typer.Option(
-            metavar="MB",
-            min=0,
-            help="Memory of each text worker that the KV of ended requests may keep for prompts "
-            "that begin the same; all KV memory that is free by default, 0 for none.",
-        ),
-    ] = None,
-    image_cache: Annotated[
-        int | None,
-        typer.Option(
-            metavar="MB",
-            min=0,
-            help="Memory of each encode worker for embeddings of images that may come again; "
-            "all of its store that is free by default, 0 for none.",
-        ),
-    ] = None,
+    model: option.Model = None,
+    bind: option.Bind = None,
+    config: option.Config = None,
+    insecure: option.Insecure = None,
+    keys: option.Keys = None,
+    journal: option.Journal = None,
+    strict_journal: option.StrictJournal = None,
+    prefix_cache: option.PrefixCache = None,
+    image_cache: option.ImageCache = None,
     launcher: Launcher = None,
     gpus: Gpus = None,
     data_host: DataHost = None,
     ray_address: RayAddress = None,
     ray_resources: RayResources = None,
-    json: Annotated[
-        bool, typer.Option("--json", help="Print the ready line as a JSON object.")
-    ] = False,
+    json: option.ReadyJson = False,
 ) -> None:
     """Serve one model: take requests and give them to workers. Stays in the foreground.
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
-from typing import Annotated
 
 import msgspec
 import typer
 
-from ..client import Answer, BadInput, Client
+from ..client import Answer, BadInput, Client, Stream
 from ..client.asynchronous import submission
 from ..client.options import Options, check
+from . import request_options as option
 from .options import DEFAULT_ENDPOINT, Controller, Json, Keys, seconds
 from .printing import complain, print_json
 
@@ -21,61 +20,25 @@ def add(app: typer.Typer) -> None:
 
 
 def generate(
-    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What to ask.")],
-    image: Annotated[
-        list[Path] | None, typer.Option(metavar="FILE", help="An image file; may be repeated.")
-    ] = None,
-    max_tokens: Annotated[int, typer.Option(metavar="N", help="Most tokens of the answer.")] = 256,
-    temperature: Annotated[
-        float, typer.Option(metavar="T", help="0: always the likeliest token.")
-    ] = 0.0,
-    top_k: Annotated[
-        int, typer.Option(metavar="K", help="Only the k likeliest tokens; 0: all.")
-    ] = 0,
-    top_p: Annotated[
-        float, typer.Option(metavar="P", help="Only the likeliest, p of the mass.")
-    ] = 1.0,
-    min_p: Annotated[
-        float, typer.Option(metavar="P", help="Only those p times as likely as the first.")
-    ] = 0.0,
-    repetition_penalty: Annotated[float, typer.Option(metavar="X", help="1: none.")] = 1.0,
-    presence_penalty: Annotated[float, typer.Option(metavar="X", help="0: none.")] = 0.0,
-    frequency_penalty: Annotated[float, typer.Option(metavar="X", help="0: none.")] = 0.0,
-    seed: Annotated[
-        int | None, typer.Option(metavar="N", help="The same seed, the same answer.")
-    ] = None,
-    stop: Annotated[
-        list[str] | None,
-        typer.Option(metavar="TEXT", help="End before this text; may be repeated."),
-    ] = None,
-    stop_token_id: Annotated[
-        list[int] | None, typer.Option(metavar="ID", help="End at this token; may be repeated.")
-    ] = None,
-    ignore_eos: Annotated[
-        bool, typer.Option("--ignore-eos", help="Go on where the model would end.")
-    ] = False,
-    logprobs: Annotated[
-        int | None, typer.Option(metavar="N", help="With --json: so many of the likeliest tokens.")
-    ] = None,
-    timeout: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TIME", help="End the request after this; else the controller's limit."
-        ),
-    ] = None,
-    slo: Annotated[
-        str,
-        typer.Option(
-            metavar="CLASS",
-            help="How urgent: interactive, standard, batch, or what else the controller has.",
-        ),
-    ] = "standard",
-    ttft_ms: Annotated[
-        float | None, typer.Option(metavar="MS", help="First token within; else the class's time.")
-    ] = None,
-    tpot_ms: Annotated[
-        float | None, typer.Option(metavar="MS", help="A token each; else the class's time.")
-    ] = None,
+    prompt: option.Prompt,
+    image: option.Image = None,
+    max_tokens: option.MaxTokens = 256,
+    temperature: option.Temperature = 0.0,
+    top_k: option.TopK = 0,
+    top_p: option.TopP = 1.0,
+    min_p: option.MinP = 0.0,
+    repetition_penalty: option.RepetitionPenalty = 1.0,
+    presence_penalty: option.PresencePenalty = 0.0,
+    frequency_penalty: option.FrequencyPenalty = 0.0,
+    seed: option.Seed = None,
+    stop: option.Stop = None,
+    stop_token_id: option.StopTokenId = None,
+    ignore_eos: option.IgnoreEos = False,
+    logprobs: option.Logprobs = None,
+    timeout: option.Timeout = None,
+    slo: option.Slo = "standard",
+    ttft_ms: option.TtftMs = None,
+    tpot_ms: option.TpotMs = None,
     controller: Controller = DEFAULT_ENDPOINT,
     keys: Keys = None,
     json: Json = False,
@@ -109,14 +72,19 @@ def generate(
         Client(controller, keys=keys) as client,
         client.stream(prompt, image or (), **options) as stream,
     ):
-        if json:
-            print_json(shown(stream.rest()))
-            return
-        for chunk in stream:
-            print(chunk.text, end="", flush=True)
-        print(flush=True)
-    if stream.answer.finish_reason == "length" and sys.stderr.isatty():
+        _print(stream, as_json=json)
+    if not json and stream.answer.finish_reason == "length" and sys.stderr.isatty():
         complain(f"(cut after {len(stream.answer.token_ids)} tokens)")
+
+
+def _print(stream: Stream, *, as_json: bool) -> None:
+    """As it comes; as an object, once it is whole."""
+    if as_json:
+        print_json(shown(stream.rest()))
+        return
+    for chunk in stream:
+        print(chunk.text, end="", flush=True)
+    print(flush=True)
 
 
 def shown(answer: Answer) -> dict[str, object]:

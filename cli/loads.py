@@ -17,6 +17,7 @@ from ..client import AsyncClient, Client
 from ..client.load.asks import Ask, Maker
 from ..client.load.driving import drive
 from ..client.load.endpoints import Endpoint, ModserveEndpoint
+from ..client.load.objectives import Objectives
 from ..client.load.record import Record
 from ..scheduler.workload.arrivals import Arrival
 from .printing import console
@@ -42,7 +43,15 @@ class Loop:
     warmups: int
 
 
-def ours(controller: str, keys: Path | None, tokenizer: Path | None, *, ignore_eos: bool) -> Target:
+def ours(
+    controller: str,
+    keys: Path | None,
+    tokenizer: Path | None,
+    *,
+    ignore_eos: bool,
+    slo: str | None,
+    objectives: Objectives | None,
+) -> Target:
     """Asks the controller for its model; raises ControllerUnreachable, or NotSent."""
     with Client(controller, keys=keys) as client:
         folder = Path(client.status()["controller"]["model"])
@@ -52,7 +61,7 @@ def ours(controller: str, keys: Path | None, tokenizer: Path | None, *, ignore_e
     @asynccontextmanager
     async def endpoint() -> AsyncIterator[Endpoint]:
         async with AsyncClient(controller, keys=keys) as client:
-            yield ModserveEndpoint(client, ignore_eos=ignore_eos)
+            yield ModserveEndpoint(client, ignore_eos=ignore_eos, slo=slo, objectives=objectives)
 
     return Target("modserve", folder.name, tokenizer or folder, endpoint())
 

@@ -17,6 +17,7 @@ from . import (
     keys,
     profiling,
     scale,
+    simulating,
     stages,
     status,
     workers,
@@ -35,6 +36,7 @@ GROUPS = (
     keys,
     benching,
     profiling,
+    simulating,
     demo,
 )  # in the order in which --help lists their commands
 

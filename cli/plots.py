@@ -17,6 +17,17 @@ def check_plot(plot: Path) -> None:
         raise typer.BadParameter(f"expected NAME.png, got {plot}")
     if not plot.absolute().parent.is_dir():
         raise typer.BadParameter(f"expected a folder for {plot}, got none")
+    _check_library()
+
+
+def check_folder(folder: Path) -> None:
+    """The same for a folder of plots, which may not be there yet."""
+    if not folder.absolute().parent.is_dir() or (folder.exists() and not folder.is_dir()):
+        raise typer.BadParameter(f"expected a folder, or a place for one, got {folder}")
+    _check_library()
+
+
+def _check_library() -> None:
     try:
         import matplotlib  # noqa: F401
     except ModuleNotFoundError as error:

@@ -62,7 +62,6 @@ def profile(
     seen, and writes a profile for each component. Nothing else should use the machine meanwhile.
     """
     from .measuring import measure  # it takes a moment to import
-    from .profile_tables import show
 
     if plot is not None:
         check_plot(plot)
@@ -80,7 +79,13 @@ def profile(
     files = save_profiles(profiles, where)
     if plot is not None:
         _draw(profiles, plot)
-    if json:
+    _print(profiles, files, as_json=json)
+
+
+def _print(profiles: list[Profile], files: list[Path], *, as_json: bool) -> None:
+    from .profile_tables import show
+
+    if as_json:
         told = {**orjson.loads(write(profiles)), "files": [str(file) for file in files]}
         print(orjson.dumps(told).decode(), flush=True)
         return

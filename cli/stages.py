@@ -9,11 +9,11 @@ import typer
 
 from ..client import Client
 from ..scheduler.stage import Stage, role_of
+from . import worker_options as option
 from .options import DEFAULT_ENDPOINT, Controller, Json, Keys, seconds
 from .printing import print_json
 from .workers import stages_named
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="As `msctl status` shows it.")]
 Patience = Annotated[str, typer.Option(metavar="TIME", help="How long to wait for it.")]
 
 
@@ -23,13 +23,8 @@ def add(app: typer.Typer) -> None:
 
 
 def set_stage(
-    name: Name,
-    stage: Annotated[
-        list[str],
-        typer.Option(
-            metavar="STAGE", help="encode, prefill, decode, text or all; may be repeated or a,b."
-        ),
-    ],
+    name: option.WorkerName,
+    stage: option.Stages,
     timeout: Patience = "300s",
     controller: Controller = DEFAULT_ENDPOINT,
     keys: Keys = None,
@@ -64,7 +59,7 @@ def set_stage(
 
 
 def drain(
-    name: Name,
+    name: option.WorkerName,
     timeout: Patience = "300s",
     controller: Controller = DEFAULT_ENDPOINT,
     keys: Keys = None,

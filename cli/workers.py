@@ -20,6 +20,7 @@ from ..scheduler.stage import Stage, role_of, stages_of
 from ..transport.channels import is_loopback
 from ..transport.launching import COMMAND, EMULATED, Joined, Launch, Progress
 from ..transport.state import StateFolder
+from . import worker_options as option
 from .options import DEFAULT_ENDPOINT, Controller, Json, Keys, seconds
 from .printing import console, print_json
 from .termination import interrupted_by_sigterm
@@ -31,65 +32,17 @@ def add(app: typer.Typer) -> None:
 
 
 def add_worker(
-    stage: Annotated[
-        list[str],
-        typer.Option(
-            metavar="STAGE", help="encode, prefill, decode, text or all; may be repeated or a,b."
-        ),
-    ],
-    gpu: Annotated[
-        int | None, typer.Option(metavar="N", min=0, help="Number of a GPU of this host.")
-    ] = None,
-    device: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DEVICE", help="cpu, cuda:N or auto: a GPU where there is one, else the CPU."
-        ),
-    ] = None,
-    threads: Annotated[
-        int,
-        typer.Option(
-            metavar="N", min=0, help="CPU threads; 0: the controller shares out the host's cores."
-        ),
-    ] = 0,
-    nice: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            min=0,
-            max=19,
-            help="How much its computing yields to others of the host; by default, on a CPU, 0 "
-            "where it decodes, 5 where it prefills, 10 where it encodes alone.",
-        ),
-    ] = None,
-    name: Annotated[
-        str, typer.Option(metavar="NAME", help="Its name; else the controller gives one.")
-    ] = "",
-    data_host: Annotated[
-        str | None,
-        typer.Option(
-            metavar="HOST",
-            help="Address of this host that other workers send tensors to, 127.0.0.1 by default. "
-            "Tensors are neither encrypted nor authenticated: use a private network.",
-        ),
-    ] = None,
-    emulate: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PROFILE",
-            help="Do not compute but sleep, as long as the costs in this JSON file say; `instant`: "
-            "not at all. Its answers are made up.",
-        ),
-    ] = None,
-    count: Annotated[
-        int, typer.Option(metavar="N", min=1, help="With --emulate: so many, in one process.")
-    ] = 1,
-    timeout: Annotated[
-        str, typer.Option(metavar="TIME", help="How long it may take to load and join.")
-    ] = "300s",
-    foreground: Annotated[
-        bool, typer.Option("--foreground", help="Stay attached, as systemd and containers need.")
-    ] = False,
+    stage: option.Stages,
+    gpu: option.Gpu = None,
+    device: option.Device = None,
+    threads: option.Threads = 0,
+    nice: option.Nice = None,
+    name: option.Name = "",
+    data_host: option.DataHost = None,
+    emulate: option.Emulate = None,
+    count: option.Count = 1,
+    timeout: option.Timeout = "300s",
+    foreground: option.Foreground = False,
     controller: Controller = DEFAULT_ENDPOINT,
     keys: Keys = None,
     json: Json = False,
@@ -129,7 +82,7 @@ def add_worker(
 
 
 def remove_worker(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="As `msctl status` shows it.")],
+    name: option.WorkerName,
     now: Annotated[
         bool, typer.Option("--now", help="Do not drain: others do again what it had begun.")
     ] = False,

@@ -60,11 +60,11 @@ def workload_of(wanted: Wanted) -> Workload:
 
 def _drawn(wanted: Wanted) -> Workload:
     mix = Mix(
-        _parsed(lengths, wanted.input_len, "--input-len"),
-        _parsed(lengths, wanted.output_len, "--output-len"),
+        parsed(lengths, wanted.input_len, "--input-len"),
+        parsed(lengths, wanted.output_len, "--output-len"),
         wanted.image_share,
-        _parsed(counts, wanted.images_per_request, "--images-per-request"),
-        _parsed(sizes, wanted.image_size or SYNTHETIC_SIZE, "--image-size"),
+        parsed(counts, wanted.images_per_request, "--images-per-request"),
+        parsed(sizes, wanted.image_size or SYNTHETIC_SIZE, "--image-size"),
     )
     at_s = times(
         wanted.num_prompts,
@@ -78,9 +78,9 @@ def _drawn(wanted: Wanted) -> Workload:
 def _traced(wanted: Wanted, path: Path) -> Workload:
     size = traces.SERVEGEN_SIZES
     if wanted.image_size is not None:
-        size = _parsed(sizes, wanted.image_size, "--image-size")
+        size = parsed(sizes, wanted.image_size, "--image-size")
     notes = []
-    with _lines(path) as lines:
+    with lines_of(path) as lines:
         form, found = traces.read(lines, size, Random(f"{wanted.seed} sizes"))
         arrivals = list(islice(found, wanted.num_prompts))
         if next(found, None) is not None:
@@ -104,8 +104,8 @@ def _capped(arrival: Arrival, wanted: Wanted) -> Arrival:
 
 
 @contextmanager
-def _lines(path: Path) -> Iterator[TextIO]:
-    """Of a file that may be compressed."""
+def lines_of(path: Path) -> Iterator[TextIO]:
+    """Of a file that may be compressed. BadTrace, raised within, gets the file's name."""
     try:
         with path.open("rb") as file:
             packed = file.read(len(GZIP)) == GZIP
@@ -113,9 +113,11 @@ def _lines(path: Path) -> Iterator[TextIO]:
             yield lines
     except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise Unreadable(f"cannot read the trace {path}: {error}") from error
+    except traces.BadTrace as error:
+        raise traces.BadTrace(f"{path}: {error}") from error
 
 
-def _parsed(read: Callable[[str], T], text: str, option: str) -> T:
+def parsed(read: Callable[[str], T], text: str, option: str) -> T:
     try:
         return read(text)
     except BadDraw as error:

@@ -165,14 +165,15 @@ class Connection:
     def _hear(self, frames: Sequence[Any]) -> None:
         self._quiet_ticks = 0
         try:
-            word = codec.to_client(frames[0].buffer)
+            words = codec.to_client(frames[0].buffer)
         except codec.BadFrame as error:
             heard = f"got what it does not know: {error}"
             self._fail(
                 Misunderstood(f"expected protocol {say.PROTOCOL} of {self.endpoint}, {heard}")
             )
             return
-        self._on[type(word)](word)
+        for word in words:
+            self._on[type(word)](word)
 
     def _on_greeting(self, word: say.Greeting) -> None:
         if self._fingerprint not in (None, word.fingerprint):

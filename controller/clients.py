@@ -1,12 +1,21 @@
-"""Who asks: client sessions, and what they have not read yet."""
+"""Who asks: client sessions, and what they have not read yet.
+
+What is said to a client leaves with the loop's next turn, all of it in one message: under load a
+turn ends several requests of each client, and even a lone one has its last token and its end.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from ..transport.channels import Router, Sent
+from ..transport import codec
+from ..transport.channels import LARGE, Router, Sent
+
+MOST = 1000  # words of a message
 
 
 @dataclass(slots=True)
@@ -30,6 +39,8 @@ class Clients:
         self._by_identity: dict[bytes, Session] = {}
         self._by_number: dict[int, Session] = {}
         self._count = numbers
+        self._loop = asyncio.get_running_loop()
+        self._due: list[Session] = []  # to be told something with the next turn
 
     def __iter__(self) -> Iterator[Session]:
         return iter(list(self._by_number.values()))
@@ -59,22 +70,43 @@ class Clients:
         self._by_identity.pop(session.identity, None)
         self._by_number.pop(session.number, None)
 
-    def send(self, session: Session, frame: bytes, now: float) -> None:
-        """Send, or keep in order behind what could not be sent; a vanished peer is marked."""
+    def send(self, session: Session, word: bytes) -> None:
+        """Say it with the next turn, or keep it in order behind what could not be sent."""
         if session.away:
             return  # it will ask again
-        if session.backlog or not self._try(session, frame):
-            session.backlog.append(frame)
-            if session.stalled is None:
-                session.stalled = now
+        if not session.backlog:
+            if not self._due:
+                self._loop.call_soon(self.flush)
+            self._due.append(session)
+        session.backlog.append(word)
+
+    def flush(self) -> None:
+        """Say now what is due."""
+        due, self._due = self._due, []
+        for session in due:
+            self.catch_up(session)
 
     def catch_up(self, session: Session) -> None:
-        while session.backlog and self._try(session, session.backlog[0]):
-            session.backlog.popleft()
-        if not session.backlog:
-            session.stalled = None
+        """Send what can be sent; a vanished peer is marked."""
+        while session.backlog:
+            words = _some(session.backlog)
+            sent = self._router.send(session.identity, codec.joined(words))
+            if sent is Sent.FULL:
+                session.stalled = session.stalled or time.monotonic()
+                return
+            session.gone = session.gone or sent is Sent.GONE
+            for _ in words:
+                session.backlog.popleft()
+        session.stalled = None
 
-    def _try(self, session: Session, frame: bytes) -> bool:
-        sent = self._router.send(session.identity, frame)
-        session.gone = session.gone or sent is Sent.GONE
-        return sent is not Sent.FULL
+
+def _some(backlog: Iterable[bytes]) -> list[bytes]:
+    """What goes into one message: its first word, and others that are not large."""
+    words: list[bytes] = []
+    room = LARGE
+    for word in backlog:
+        room -= len(word)
+        if words and (room < 0 or len(words) == MOST):
+            break
+        words.append(word)
+    return words

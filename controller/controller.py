@@ -203,7 +203,8 @@ class Controller:
             self._office.clients.end(session)  # it gets another with its next request
             return
         if not session.backlog:
-            self._office.clients.send(session, ping, now)
+            self._office.clients.send(session, ping)
+            self._office.clients.catch_up(session)  # whether it is gone shows by sending
         reason = "the client is gone" if session.gone else ""
         if session.stalled is not None and now - session.stalled > limit:
             reason = f"the client read nothing for {limit:g} s"
@@ -225,6 +226,7 @@ class Controller:
             await self._dissolve()
             await self._launches.close()
         office.journal.close()
+        office.clients.flush()
         self._front.close()
         self._router.close()
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from ..scheduler.geometry.shape import ImageShape
 from ..scheduler.media import MediaItem
 from ..scheduler.request import Request
 from ..scheduler.slo.classes import SloClass
@@ -18,6 +19,7 @@ from ..transport.complaints import complaint
 from ..transport.messages import Span, Submit
 from .options import Limits
 from .preparation import Preparer
+from .preparation import Span as Positions
 from .promising import promise
 from .refusal import Refused
 from .tickets import Image, Ticket
@@ -63,13 +65,7 @@ class Drafting:
             raise self._too_long(len(prepared.token_ids))
         self.check_emitted(submit, min(submit.sampling.max_tokens, room))
         images = [
-            Image(
-                frame,
-                pictures.content_key(frame, shape.mode, self._fingerprint),
-                shape.mode,
-                shape.rows,
-                shape.used_tiles,
-            )
+            self._image(frame, shape)
             for frame, shape in zip(draft.frames, prepared.shapes, strict=True)
         ]
         request = Request(
@@ -86,17 +82,7 @@ class Drafting:
             request=request,
             client=draft.client,
             prompt_ids=tuple(prepared.token_ids),
-            spans=tuple(
-                Span(
-                    one.start,
-                    one.length,
-                    one.image,
-                    images[one.image].rows,
-                    images[one.image].tiles,
-                    images[one.image].key,
-                )
-                for one in prepared.spans
-            ),
+            spans=_spans(prepared.spans, images) if images else (),
             images=images,
             sampling=msgspec.structs.replace(
                 submit.sampling,
@@ -130,6 +116,10 @@ class Drafting:
             allowed = limits.max_prompt_bytes
             raise Refused("too_long", f"expected at most {allowed} characters, got {text}")
 
+    def _image(self, frame: memoryview, shape: ImageShape) -> Image:
+        key = pictures.content_key(frame, shape.mode, self._fingerprint)
+        return Image(frame, key, shape.mode, shape.rows, shape.used_tiles)
+
     def _too_long(self, tokens: int) -> Refused:
         most = self.facts.context
         return Refused("too_long", f"expected a prompt below {most}, got {tokens} prompt tokens")
@@ -151,3 +141,11 @@ class Drafting:
         except pictures.BadImage as error:
             raise Refused("image", f"image {index}: {error}") from error
         return picture.width, picture.height
+
+
+def _spans(positions: Sequence[Positions], images: Sequence[Image]) -> tuple[Span, ...]:
+    shown = ((one, images[one.image]) for one in positions)
+    return tuple(
+        Span(one.start, one.length, one.image, image.rows, image.tiles, image.key)
+        for one, image in shown
+    )

@@ -131,7 +131,6 @@ class Floor:
             store_bytes=parts.store_bytes,
             staging_bytes=parts.staging_bytes,
             step_tokens=parts.step_tokens,
-            gap_s=parts.gap_s,
             step_image_tokens=parts.step_image_tokens,
             prefix_bytes=parts.prefix_bytes,
         )
@@ -345,7 +344,7 @@ class Floor:
         for number, frame in by_client.items():
             session = office.clients.numbered(number)
             if frame and session is not None and not session.gone:
-                office.clients.send(session, frame, now)
+                office.clients.send(session, frame)
         going: list[tuple[str, int, int]] = []
         for row in rows:
             ticket = office.tickets.get(row.request_id)

@@ -111,7 +111,7 @@ class Front:
             word = anew
         if said := office.ended.of(identity, word.request_id):
             for frame in said:
-                office.clients.send(session, frame, office.now())
+                office.clients.send(session, frame)
             return
         refusal = self._refusal(word, frames)
         if refusal is not None:
@@ -161,7 +161,7 @@ class Front:
             return msgspec.structs.replace(word, sampling=seeded)
         else:
             for frame in known.frames:
-                self._office.clients.send(session, frame, self._office.now())
+                self._office.clients.send(session, frame)
         return None
 
     def _prepare_at_once(self, draft: Draft) -> None:
@@ -175,6 +175,9 @@ class Front:
 
     def _write_down(self, draft: Draft, ticket: Ticket) -> None:
         """A request is accepted once it is in the journal."""
+        if not self._office.journal.on:
+            self._accept(draft, ticket, "")
+            return
         kept = self._kept(draft, ticket)
         self._office.journal.keep(kept, partial(self._accept, draft, ticket))
 
@@ -235,7 +238,7 @@ class Front:
             office.attaining.refused(draft.submit, len(draft.frames), code, office.now())
             session.open.discard(request_id)
             refused = codec.encode(say.Refused(request_id, code, reason))
-            office.clients.send(session, refused, office.now())
+            office.clients.send(session, refused)
 
     def _withdraw(self, ticket: Ticket, session: Session) -> None:
         """End it without a word to its client, who asks for it anew."""
@@ -267,7 +270,7 @@ class Front:
         if session is not None:
             session.open.discard(request_id)
             refused = say.Refused(request_id, "cancelled", reason)
-            self._office.clients.send(session, codec.encode(refused), self._office.now())
+            self._office.clients.send(session, codec.encode(refused))
 
     # Questions and orders.
 

@@ -70,6 +70,7 @@ class Hands:
                 client=ticket.client,
                 order=ticket.request.order,
                 rank=ticket.request.rank,
+                tpot_s=ticket.request.slo.tpot_s,
                 token_ids=ticket.token_ids(),
                 prompt_tokens=len(ticket.prompt_ids),
                 spans=ticket.spans,
@@ -87,6 +88,7 @@ class Hands:
                 run=command.run,
                 client=ticket.client,
                 order=ticket.request.order,
+                tpot_s=ticket.request.slo.tpot_s,
                 token_ids=ticket.token_ids(),
                 prompt_tokens=len(ticket.prompt_ids),
                 spans=ticket.spans,
@@ -157,7 +159,7 @@ class Hands:
         frame = codec.encode(word)
         if request.phase is Phase.DONE:
             self._office.ended.keep(session.identity, request.id, [*ticket.frames, frame])
-        self._office.clients.send(session, frame, self._office.now())
+        self._office.clients.send(session, frame)
 
     def _last_word(self, ticket: Ticket, reason: str, first: float | None) -> say.Ended:
         request = ticket.request
@@ -171,10 +173,10 @@ class Hands:
             request.prompt_tokens,
             request.emitted,
             len(request.media),
-            request.runs,
+            told.runs,
             f": {error}" if error else "",
         )
-        image_tokens = sum(span.rows for span in ticket.spans)
+        image_tokens = sum(span.rows for span in ticket.spans) if ticket.spans else 0
         return say.Ended(
             request_id=request.id,
             finish_reason=REASONS.get(request.phase, reason),

@@ -50,7 +50,7 @@ class Journal:
         self._count = 0
         self._waiting: dict[int, tuple[float, Then]] = {}  # since when, whom to tell; oldest first
         self._queue: SimpleQueue[tuple[int, Change] | None] = SimpleQueue()
-        self._later: list[Change] = []  # goes along with the next request, or tick
+        self._later: list[Change] = []  # goes along with the next tick
         self._thread: Thread | None = None
         self._store: Store | None = None  # the thread's own
         self._path = Path()
@@ -97,6 +97,10 @@ class Journal:
 
     # Changes.
 
+    @property
+    def on(self) -> bool:
+        return self._folder is not None
+
     def keep(self, kept: Kept, then: Then) -> None:
         """`then` is told from the loop, within about `WAIT_S`."""
         if self._folder is None:
@@ -108,7 +112,6 @@ class Journal:
         row = self._row(kept.request_id)
         self._waiting[row] = (self._loop.time(), then)
         self._unwritten[row] = kept
-        self._take_along()
         self._queue.put((row, partial(self._keep, row)))
 
     def end(self, request_id: str) -> None:
@@ -150,6 +153,8 @@ class Journal:
     def _add_later(self, change: Change) -> None:
         if self._folder is not None:
             self._later.append(change)
+            if len(self._later) >= MOST:
+                self._take_along()
 
     def _take_along(self) -> None:
         for change in self._later:

@@ -16,7 +16,7 @@ from ..transport.channels import BadAddress, is_loopback
 from ..transport.state import Description, StateFolder
 from .controller import Controller
 from .launching.choice import check
-from .logs import begin_log
+from .logs import Gathering, begin_log, flush_often
 from .options import ControllerOptions
 
 COLLECTIONS = 50_000, 20, 20
@@ -31,7 +31,7 @@ def serve(options: ControllerOptions) -> None:
     Prints one line to stdout when it is ready. Raises BadAddress, BadCheckpoint, BadKeys,
     BadLauncher or StateUnusable, each with one sentence.
     """
-    begin_log()
+    log = begin_log()
     if not is_loopback(options.endpoint) and options.keys is None and not options.insecure:
         raise BadAddress(
             f"expected a loopback address, or --keys, or --insecure to have messages neither "
@@ -41,7 +41,7 @@ def serve(options: ControllerOptions) -> None:
     check(options.launching, options.endpoint, closed=closed)
     _allow_descriptors()
     sys.setswitchinterval(SWITCH_S)
-    uvloop.run(_serve(options))
+    uvloop.run(_serve(options, log))
 
 
 def _allow_descriptors() -> None:
@@ -50,7 +50,7 @@ def _allow_descriptors() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-async def _serve(options: ControllerOptions) -> None:
+async def _serve(options: ControllerOptions, log: Gathering) -> None:
     controller = Controller(options)
     folder = StateFolder.of(controller.endpoint)
     controller.trust(folder.create())
@@ -63,7 +63,9 @@ async def _serve(options: ControllerOptions) -> None:
     gc.freeze()  # what is loaded now stays: collections need not look at it again,
     gc.set_threshold(*COLLECTIONS)  # and seldom at what is open
     _announce(controller.endpoint, as_json=options.json)
+    flushing = asyncio.create_task(flush_often(log))
     await controller.run()
+    flushing.cancel()
 
 
 def _announce(endpoint: str, *, as_json: bool) -> None:

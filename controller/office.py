@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 
 from ..scheduler.core import Core
 from ..scheduler.events import Event
+from ..scheduler.scaling.demand import Demand
 from ..transport.channels import Router
 from ..transport.messages import TensorHandle
 from .attaining import Attaining
 from .chronicle import Chronicle
 from .clients import Clients
 from .crew import Crew
-from .demand import Demand
 from .drafting import Draft
 from .ended import Ended
 from .journal import Journal

@@ -38,8 +38,7 @@ class Parts:
     kv_bytes: int = 0
     store_bytes: int = 512 * 2**20
     staging_bytes: int = 512 * 2**20
-    step_tokens: int = 512  # at most; fewer where decodes would wait longer than
-    gap_s: float | None = 0.25  # this for their next token
+    step_tokens: int = 512  # at most; fewer where decodes would wait too long: scheduler/pacing.py
     step_image_tokens: int = 8192
     prefix_bytes: int | None = None  # of KV for the prefix cache; None: all that is free
     image_cache_bytes: int | None = None  # of a store, for embeddings nobody needs; None: all

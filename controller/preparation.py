@@ -29,7 +29,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    token_ids: list[int]
+    token_ids: Sequence[int]
     spans: tuple[Span, ...]  # in the order of the prompt
     shapes: tuple[ImageShape, ...]  # in the order of the frames
 
@@ -65,10 +65,11 @@ class Preparer:
     def prepare_ids(self, token_ids: Sequence[int], sizes: Sequence[tuple[int, int]]) -> Prepared:
         """Ids with one image token per image, in the order of the frames."""
         shapes = self._shapes(sizes)
-        known = range(self.facts.vocabulary)
-        if odd := [one for one in token_ids if one not in known and one != self._image]:
-            most = self.facts.vocabulary - 1
-            raise Refused("token_ids", f"expected token ids from 0 to {most}, got {odd[0]}")
+        most = self.facts.vocabulary - 1
+        if token_ids and not 0 <= min(token_ids) <= max(token_ids) <= most:
+            known = {*range(most + 1), self._image}
+            if odd := [one for one in token_ids if one not in known]:
+                raise Refused("token_ids", f"expected token ids from 0 to {most}, got {odd[0]}")
         return self._expanded(token_ids, range(len(sizes)), shapes)
 
     def _begins(self, rendered: str) -> bool:
@@ -87,9 +88,11 @@ class Preparer:
     def _expanded(
         self, ids: Sequence[int], order: Sequence[int], shapes: tuple[ImageShape, ...]
     ) -> Prepared:
-        places = [at for at, token in enumerate(ids) if token == self._image]
         if not ids:
             raise Refused("empty_prompt", "expected a prompt, got an empty one")
+        if not order and self._image not in ids:
+            return Prepared(ids, (), shapes)
+        places = [at for at, token in enumerate(ids) if token == self._image]
         if len(places) != len(order):
             raise Refused(
                 "images",

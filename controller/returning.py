@@ -164,7 +164,7 @@ class Returning:
         ticket.frames = [codec.encode(say.Deltas(held.news))]
         office.first_tokens[held.request_id] = office.now()
         if session is not None:
-            office.clients.send(session, ticket.frames[0], office.now())
+            office.clients.send(session, ticket.frames[0])
         return on.Hold(ticket.request, held.run, bool(held.finish))
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from itertools import chain
@@ -37,7 +37,7 @@ PRAGMA journal_mode = WAL;
 PRAGMA synchronous = NORMAL;
 PRAGMA journal_size_limit = 67108864;
 """
-AT_ONCE = 64  # requests in one statement
+AT_ONCE = 256  # requests in one statement
 NAME = "journal-{:06}.sqlite"
 
 Unusable = (sqlite3.Error, OSError)
@@ -80,6 +80,12 @@ class Batch:
     ended: set[int] = field(default_factory=set)
     workers: dict[str, int | None] = field(default_factory=dict)  # None: it left
 
+    @property
+    def plain(self) -> bool:
+        """Nothing but requests that fit one statement."""
+        images = any(one.images for one in self.kept.values())
+        return not (images or self.ended or self.workers) and len(self.kept) <= AT_ONCE
+
     def end(self, row: int) -> None:
         if self.kept.pop(row, None) is None:
             self.ended.add(row)
@@ -99,7 +105,13 @@ class Store:
             raise
 
     def write(self, batch: Batch, whole_of: str | None = None) -> None:
-        """All or nothing. `whole_of`: nothing older counts, and it is about this model."""
+        """All or nothing. `whole_of`: nothing older counts, and it is about this model.
+
+        Requests without images are one statement, and that is a transaction by itself: at every
+        further one the interpreter's lock changes hands, and a loop that is busy has us wait."""
+        if whole_of is None and batch.plain:
+            self._keep(batch.kept)
+            return
         self._db.execute("BEGIN IMMEDIATE")
         try:
             self._change(batch)
@@ -112,7 +124,7 @@ class Store:
             raise
 
     def _change(self, batch: Batch) -> None:
-        self._keep([(row, *_fields(one), one.checksum()) for row, one in batch.kept.items()])
+        self._keep(batch.kept)
         images = ((row, image) for row, one in batch.kept.items() for image in one.images)
         self._db.executemany("INSERT INTO image (request, data) VALUES (?, ?)", images)
         if batch.ended:
@@ -126,9 +138,8 @@ class Store:
             else:
                 self._db.execute("INSERT OR REPLACE INTO worker VALUES (?, ?)", (name, epoch))
 
-    def _keep(self, requests: Sequence[tuple[object, ...]]) -> None:
-        """Many in a statement: between any two of them the interpreter's lock changes hands, for
-        which a loop that is busy makes us wait."""
+    def _keep(self, kept: Mapping[int, Kept]) -> None:
+        requests = [(row, *_fields(one), one.checksum()) for row, one in kept.items()]
         for first in range(0, len(requests), AT_ONCE):
             some = requests[first : first + AT_ONCE]
             rows = ", ".join(["(?, ?, ?, ?, ?, ?, ?)"] * len(some))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from math import inf
 
 from .aging import rank_now
 
@@ -26,6 +27,7 @@ class Runnable:
     computed: int  # tokens whose KV is in the pool
     ready: int
     decoding: bool
+    gap_s: float = inf  # see pacing.py: the longest that it should wait for a token
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,11 @@ class Grower:
     order: int
     held: int  # blocks that its end would set free
     needed: int  # further blocks that its next token takes: 0 or 1
+
+
+def tightest(runnable: Iterable[Runnable]) -> float:
+    """The shortest gap of those that decode; inf where nobody does."""
+    return min((one.gap_s for one in runnable if one.decoding), default=inf)
 
 
 def next_batch(runnable: Iterable[Runnable], budget: int) -> list[tuple[str, int]]:

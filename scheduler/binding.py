@@ -52,13 +52,13 @@ class Need:
 
 
 def need_of(request: Request, terms: Terms) -> Need:
-    rows = sum(item.rows for item in request.media)
+    rows = sum(item.rows for item in request.media) if request.media else 0
     return Need(
         blocks=terms.blocks(request.tokens),
         most_blocks=terms.blocks(request.prompt_tokens + request.max_tokens),
         staging=rows * terms.staging_row_bytes,
         kept=rows * terms.staging_row_bytes if terms.cross_attention else 0,
-        waits=not at_all_images(request),
+        waits=bool(request.media) and not at_all_images(request),
     )
 
 

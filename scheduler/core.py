@@ -248,7 +248,8 @@ class Core:
         heapq.heapify(self._deadlines)
 
     def _start(self, request: Request) -> None:
-        self.images.want(request, self._now)
+        if request.media:
+            self.images.want(request, self._now)
         self._queue_if_ready(request)
 
     def _queue_if_ready(self, request: Request) -> None:
@@ -371,7 +372,8 @@ class Core:
             return
         self._count_prefilled(request)
         self._emit(request, event.emitted)
-        self._leave_images(request)
+        if request.media:
+            self._leave_images(request)
         request.advance(Phase.PREFILLED, self._now)
         if request.prefill == request.decode:
             request.advance(Phase.DECODING, self._now)
@@ -488,14 +490,16 @@ class Core:
     def _end(self, request: Request, phase: Phase, reason: str) -> None:
         self._unbind(request)
         self.queue.remove(request.id)
-        self._leave_images(request)
+        if request.media:
+            self._leave_images(request)
         request.advance(phase, self._now)
         del self.requests[request.id]
         self._out.append(End(request, reason))
 
     def _dispatch(self) -> None:
         """Give out what can be given out: image sets, then what nobody needs, then bindings."""
-        self._place_images()
+        if self.images.waiting:
+            self._place_images()
         if self.images.orphans:
             orphaned = self.images.sweep()
             self._out += orphaned
@@ -503,7 +507,8 @@ class Core:
                 if (replica := self.replicas.get(name)) is not None:
                     self._go_if_drained(replica)
             self._place_images()
-        self._bind()
+        if self.queue:
+            self._bind()
 
     def _place_images(self) -> None:
         commands, booked = self.images.place(self.requests, self._now)

@@ -45,13 +45,13 @@ class Images:
         return sum({item.key: item.rows for item in request.media}.values()) * self.terms.row_bytes
 
     def want(self, request: Request, now: float) -> None:
-        """(Re)start the images of `request`: it waits for a booking and holds nothing."""
+        """(Re)start the images of `request`, which has some: it waits for a booking and holds
+        nothing."""
         self.leave(request)
         for item in request.media:
             if item.phase is not ItemPhase.WAITING:
                 item.advance(ItemPhase.WAITING, now)
-        if request.media:
-            self.waiting.add(request.id, (request.rank, request.order))
+        self.waiting.add(request.id, (request.rank, request.order))
 
     def leave(self, request: Request) -> None:
         """`request` needs no image any more."""

@@ -1,31 +1,53 @@
 """How much work one step may take so that what runs beside it keeps its pace.
 
 Every decode of a text step gets its next token when the step ends, so the step's prefill chunk is
-what the others wait for. Seconds are told by whoever measures them; the last few count, by their
-median, since a step that the machine held up says nothing about the next one.
+what the others wait for: how long it may be goes by the most hurried of them. Seconds are told by
+whoever measures them; the last few count, by their median, since a step that the machine held up
+says nothing about the next one.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from math import inf
 from statistics import median
 
+GAP, LONGEST_S = 2.5, 2.5  # of the promised time for each token, a single one may take, and at most
 REMEMBERED = 9  # steps
 TELLING = 32  # tokens of a prefill chunk from which its time is not mostly overhead
 LEAST = 64  # tokens of a chunk, however slow the machine
-RESTING = 0.4  # of the gap, from one step's beginning to the next one's, while others compute
+EARLY = 0.9  # of the promised time for each token: where others want the cores, no sooner
 BATCH_S = 0.25  # of an encode: an image that is done is not kept for others much longer than this
 SHARE = 1.5  # of the decodes' own time that a chunk may take in any case: a prefill that is put
 # off keeps its blocks, and those behind it wait longer than any decode gains
 
 
+def gap_of(tpot_s: float) -> float:
+    """The longest that a decode should wait for its next token, where `tpot_s` was promised as an
+    average: most of its tokens come sooner."""
+    return inf if tpot_s == inf else min(GAP * tpot_s, LONGEST_S)
+
+
+def due_s(first_s: float, tokens: int, tpot_s: float) -> float:
+    """When token number `tokens` after the first one, which came at `first_s`, should be there:
+    who had to wait for others goes without rest until it has caught up."""
+    return first_s + EARLY * tpot_s * tokens
+
+
 class TextPace:
-    def __init__(self, most_tokens: int, gap_s: float | None) -> None:
-        """`most_tokens` of a step in any case; `gap_s` is the longest that a decode should wait
-        for its next token, None: as long as it takes."""
-        self.most_tokens, self.gap_s = most_tokens, gap_s
+    """A `gap_s` is the longest that any decode of a step should wait for its next token; inf: as
+    long as it takes."""
+
+    def __init__(self, most_tokens: int) -> None:
+        """`most_tokens` of a step in any case."""
+        self.most_tokens = most_tokens
         self._decode_s: deque[float] = deque(maxlen=REMEMBERED)  # of steps without a prefill
         self._token_s: deque[float] = deque(maxlen=REMEMBERED)  # of a prefill, for each token
+
+    def forget(self) -> None:
+        """The steps so far say nothing about those to come."""
+        self._decode_s.clear()
+        self._token_s.clear()
 
     def took(self, prefill_tokens: int, decodes: int, seconds: float) -> None:
         """A step of so many tokens took so long."""
@@ -36,19 +58,19 @@ class TextPace:
             # The decodes' time may be an old one: while prefills wait, no step goes without.
             self._token_s.append(max(seconds / 4, seconds - beside_s) / prefill_tokens)
 
-    def budget(self, decodes: int) -> int:
+    def budget(self, decodes: int, gap_s: float) -> int:
         """Tokens of the next step, its decodes among them."""
-        if self.gap_s is None or not decodes or not self.token_s:
+        if gap_s == inf or not decodes or not self.token_s:
             return self.most_tokens
-        left_s = max(self.gap_s - self.decode_s, SHARE * self.decode_s)
+        left_s = max(gap_s - self.decode_s, SHARE * self.decode_s)
         return decodes + max(LEAST, int(min(self.most_tokens - decodes, left_s / self.token_s)))
 
-    def rest_s(self, since_s: float) -> float:
-        """How much later a step that only decodes may begin than `since_s` after the last one, and
-        still keep its gap: for when others want the cores."""
-        if self.gap_s is None:
+    def rest_s(self, since_s: float, gap_s: float, left_s: float) -> float:
+        """How long a step that only decodes may wait, for when others want the cores: the last one
+        began `since_s` ago, and a token of this one is due in `left_s`."""
+        if gap_s == inf:
             return 0.0
-        return max(0.0, min(RESTING * self.gap_s, self.gap_s - self.decode_s) - since_s)
+        return max(0.0, min(left_s, gap_s - since_s) - self.decode_s)
 
     @property
     def token_s(self) -> float:

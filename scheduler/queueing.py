@@ -69,5 +69,7 @@ class OrderedQueue:
 
     def _chunk_of(self, row: Row) -> int:
         """Where it is, or belongs: the first chunk that ends with no smaller one, or the last."""
+        if len(self._chunks) == 1:
+            return 0
         place = bisect_left(self._chunks, row, key=lambda chunk: chunk[-1])
         return min(place, len(self._chunks) - 1)

@@ -85,11 +85,6 @@ class Request:
         return self.prompt_tokens + self.emitted
 
     @property
-    def runs(self) -> int:
-        """How often it was bound."""
-        return sum(phase is Phase.PREFILLING for phase, _ in self.story)
-
-    @property
     def open(self) -> bool:
         return self.phase not in ENDS
 

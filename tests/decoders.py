@@ -72,7 +72,7 @@ def _some_words() -> list[bytes]:
         say.Ready("print", "float32", 9, 9, 9, (say.Held("r", 1, 2, (3,), (delta,), "stop"),)),
         say.Stepped((say.Row("r", 1, 2, True, "stop"),), (1,)),
         say.KvOffer("r", 1, 0, 9, handle, (1,)),
-        say.Prefill("r", 1, 2, 3, 4.5, (1, 2, 3), 3, (span,), sampling, hand_over=True),
+        say.Prefill("r", 1, 2, 3, 4.5, 0.1, (1, 2, 3), 3, (span,), sampling, hand_over=True),
         say.Deltas((delta,)),
         say.Ended(
             "r", "stop", say.Usage(1, 2, 3), say.Timing(None, 1.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 1)

@@ -21,7 +21,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "worker": {"scheduler", "transport"},
     "controller": {"scheduler", "transport"},
     "client": {"transport"},
-    "cli": {"scheduler", "transport", "controller", "client", "tiny"},
+    "simulator": {"scheduler"},
+    "cli": {"scheduler", "transport", "controller", "client", "simulator", "tiny"},
     "tiny": set(),
 }
 USERS = {"tests", "bench", "docs", "examples"}  # they import as users do, and nobody imports them
@@ -100,6 +101,7 @@ def test_the_root_holds_one_python_file() -> None:
         ("controller/front.py", "from ..client import Client"),
         ("client/blocking.py", "from ..scheduler.stage import Stage"),
         ("client/blocking.py", "from .. import scheduler"),
+        ("simulator/simulation.py", "from ..worker.emulated.text import TextStage"),
         ("cli/workers.py", "def start():\n    from ..worker.agent import Agent"),
         ("tiny/train.py", "from ..worker.loading import load"),
         ("worker/engine.py", "from modserve.scheduler.stage import Stage"),

@@ -1,7 +1,12 @@
-"""Words to bytes and back; what does not decode is refused here and nowhere else."""
+"""Words to bytes and back; what does not decode is refused here and nowhere else.
+
+What goes to a client may be several words in one frame: a MessagePack array, made of words that are
+encoded already. A message costs either end, and ZeroMQ's thread, more than a word does.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeVar
 
 from msgspec import MsgspecError
@@ -15,7 +20,7 @@ encode = Encoder().encode
 _between_ports: Decoder[BetweenPorts] = Decoder(BetweenPorts)
 _to_controller: Decoder[ToController] = Decoder(ToController)
 _to_worker: Decoder[ToWorker] = Decoder(ToWorker)
-_to_client: Decoder[ToClient] = Decoder(ToClient)
+_to_client: Decoder[ToClient | tuple[ToClient, ...]] = Decoder(ToClient | tuple[ToClient, ...])
 _deltas: Decoder[Deltas] = Decoder(Deltas)
 
 
@@ -23,6 +28,7 @@ _deltas: Decoder[Deltas] = Decoder(Deltas)
 # in arrays in arrays.
 ODD = (MsgspecError, UnicodeDecodeError, RecursionError)
 MOST_TOLD = 200  # characters
+MOST_JOINED = 2**16 - 1  # words: the length that MessagePack writes in two bytes
 
 
 class BadFrame(Exception):
@@ -41,8 +47,19 @@ def to_worker(frame: bytes | memoryview) -> ToWorker:
     return _decoded(_to_worker, frame)
 
 
-def to_client(frame: bytes | memoryview) -> ToClient:
-    return _decoded(_to_client, frame)
+def to_client(frame: bytes | memoryview) -> tuple[ToClient, ...]:
+    """One word, or those that were joined."""
+    said = _decoded(_to_client, frame)
+    return said if isinstance(said, tuple) else (said,)
+
+
+def joined(words: Sequence[bytes]) -> bytes:
+    """One frame of from 1 to MOST_JOINED encoded words."""
+    count = len(words)
+    if count == 1:
+        return words[0]
+    head = bytes((0x90 | count,)) if count < 16 else b"\xdc" + count.to_bytes(2, "big")
+    return b"".join((head, *words))
 
 
 def deltas(frame: bytes | memoryview) -> Deltas:

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
+from operator import attrgetter
 
 from ..scheduler.stage import ROLES
 from .messages import Sampling
 
+RANGES = {
+    "temperature": (0.0, 100.0),
+    "top_p": (0.0, 1.0),
+    "min_p": (0.0, 1.0),
+    "repetition_penalty": (0.0, 100.0),
+    "presence_penalty": (-2.0, 2.0),
+    "frequency_penalty": (-2.0, 2.0),
+}
 MOST_STOPS, MOST_LOGPROBS = 16, 20
 MOST_TOKENS = 2**31 - 1
 MOST_WORKERS = 1024  # of a role
 
+_ranged = attrgetter(*RANGES)
+
 
 def complaint(sampling: Sampling) -> str | None:
     """None where every parameter can be used as it is."""
-    for name, low, high in (
-        ("temperature", 0.0, 100.0),
-        ("top_p", 0.0, 1.0),
-        ("min_p", 0.0, 1.0),
-        ("repetition_penalty", 0.0, 100.0),
-        ("presence_penalty", -2.0, 2.0),
-        ("frequency_penalty", -2.0, 2.0),
-    ):
-        value = getattr(sampling, name)
-        if not math.isfinite(value) or not low <= value <= high:
+    for (name, (low, high)), value in zip(RANGES.items(), _ranged(sampling), strict=True):
+        if not low <= value <= high:  # as NaN is not
             return f"expected {name} from {low:g} to {high:g}, got {value}"
     if sampling.top_p == 0.0 or sampling.repetition_penalty == 0.0:
         name = "top_p" if sampling.top_p == 0.0 else "repetition_penalty"

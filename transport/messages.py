@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-PROTOCOL = 9
+PROTOCOL = 10
 
 
 class Message(Struct, frozen=True, tag=True, forbid_unknown_fields=True):
@@ -520,7 +520,6 @@ class Welcome(Message, frozen=True):
     store_bytes: int
     staging_bytes: int
     step_tokens: int  # budget of a text step, at most
-    gap_s: float | None  # the longest that a decode should wait for its next token
     step_image_tokens: int  # budget of an encode batch
     prefix_bytes: int | None  # of KV that ended requests may leave for later ones; None: any
 
@@ -558,6 +557,7 @@ class Prefill(Message, frozen=True):
     client: int
     order: int
     rank: float  # its place among the prompts that wait; lower goes first
+    tpot_s: float  # that it was promised
     token_ids: tuple[int, ...]
     prompt_tokens: int
     spans: tuple[Span, ...]
@@ -572,6 +572,7 @@ class Decode(Message, frozen=True):
     run: int
     client: int
     order: int
+    tpot_s: float
     token_ids: tuple[int, ...]
     prompt_tokens: int
     spans: tuple[Span, ...]

@@ -72,7 +72,7 @@ class Agent:
         self._share_of: say.Share | None = None  # as the controller said last
         self._on: dict[type, Callable[[Any], None]] = {
             say.Welcome: self._welcome,
-            say.Forget: self._seeing.forget,
+            say.Forget: self._seeing.store.forget,
             say.Prefill: partial(self._start, adopt=False),
             say.Decode: partial(self._start, adopt=True),
             say.Supply: self._pulling.supply,
@@ -119,7 +119,7 @@ class Agent:
             kv_blocks_cached=pulse.kv_blocks_cached,
             prefix_tokens=pulse.prefix_tokens,
             prefix_hit_tokens=pulse.prefix_hit_tokens,
-            store_bytes_used=self._seeing.stored_bytes,
+            store_bytes_used=self._seeing.store.bytes,
             staging_bytes_used=pulse.cross_bytes + self._pulling.held_bytes,
             running=pulse.running,
             waiting=pulse.waiting,
@@ -148,7 +148,7 @@ class Agent:
 
     def forget(self) -> None:
         self._pulling.clear()
-        self._seeing.clear()
+        self._seeing.store.clear()
         if self._engine is not None:
             self._engine.call(self._engine.clear)
 
@@ -258,7 +258,7 @@ class Agent:
             store_bytes=part.store_bytes if made.encode is not None else 0,
             staging_bytes=part.staging_bytes if made.text is not None else 0,
             held=self._pulling.held(),
-            stored=self._seeing.stored(),
+            stored=self._seeing.store.stored(),
         )
         self._member.announce(ready)
         self._tell("ready", name=part.name, pid=os.getpid())

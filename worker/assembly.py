@@ -90,7 +90,6 @@ def _text_stage(halves: Halves, part: Welcome, stages: frozenset[Stage]) -> Text
         halves.tokenizer(Path(part.model)),
         eos_ids=halves.facts.eos_ids,
         step_tokens=part.step_tokens,
-        gap_s=part.gap_s if decodes else None,
         decodes=decodes,
         cached_blocks=_cached_blocks(part, pool.tables.blocks, block_bytes) if prefills else 0,
     )

@@ -39,6 +39,7 @@ class Assignment:
     client: int
     order: int
     rank: float
+    tpot_s: float
     token_ids: tuple[int, ...]
     prompt_tokens: int
     spans: tuple[Span, ...]
@@ -155,7 +156,7 @@ class Engine:
                     busy = going and self._step()
                 except Exception as error:  # the border of a step: its runs fail, the worker not
                     log.exception("a step failed")
-                    busy = False
+                    busy = bool(self.stages.encode)  # images that wait were no part of it
                     self._break(f"a step failed: {error}")
                 self._feel_pulse()
 
@@ -272,6 +273,7 @@ class Engine:
             sampling=task.sampling,
             order=task.order,
             rank=task.rank,
+            tpot_s=task.tpot_s,
             spans=tuple(text.Span(s.start, s.length, s.image, s.tiles, s.key) for s in task.spans),
             hand_over=task.hand_over,
         )

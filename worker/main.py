@@ -14,28 +14,22 @@ import os
 import signal
 import sys
 import threading
-from contextlib import suppress
-from typing import Any
 
 import msgspec
-import orjson
 import torch
 import uvloop
 
 from .agent import Agent
 from .membership import Unwanted
 from .options import WorkerOptions
+from .telling import begin_log, tell
 
 log = logging.getLogger(__name__)
 
 
 def main() -> int:
     """0 after a drain or a stop, 1 with one `error` event otherwise."""
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s %(message)s",
-    )
+    begin_log()
     try:
         options = msgspec.json.decode(sys.stdin.buffer.readline(), type=WorkerOptions)
         device = choose_device(options.device)
@@ -64,12 +58,6 @@ def leave_when_alone() -> None:
     while os.read(0, 4096):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
-
-
-def tell(event: str, **fields: Any) -> None:
-    """One JSON line for whoever started us, who may have gone."""
-    with suppress(OSError):
-        os.write(sys.stdout.fileno(), orjson.dumps({"event": event, **fields}) + b"\n")
 
 
 def choose_device(name: str) -> torch.device:

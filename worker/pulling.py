@@ -77,6 +77,7 @@ class Pulling:
             client=word.client,
             order=word.order,
             rank=word.rank if isinstance(word, say.Prefill) else 0.0,
+            tpot_s=word.tpot_s,
             token_ids=word.token_ids,
             prompt_tokens=word.prompt_tokens,
             spans=word.spans,

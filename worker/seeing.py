@@ -23,6 +23,7 @@ from ..transport.tensors import TensorPort
 from .encoding import EncodeTask, Encoding
 from .engine import Engine
 from .preprocessing import preprocess
+from .store import EmbeddingStore
 
 PICTURES_AT_ONCE = 2  # threads that prepare them
 PICTURE_S = 30.0  # to decode and cut one
@@ -41,25 +42,16 @@ class Seeing:
         self._send, self._files, self._threads = send, files, threads
         self._pace = ImagePace(0)  # of one of them
         self._spent_s = 0.0  # by all of them
-        self._images: dict[str, tuple[int, say.TensorHandle | None]] = {}
-
-    @property
-    def stored_bytes(self) -> int:
-        handles = (handle for _, handle in self._images.values() if handle is not None)
-        return sum(part.bytes for handle in handles for part in handle.parts)
+        self.store = EmbeddingStore(self._drop)
 
     def encode(self, word: say.Encode, frames: Sequence[zmq.Frame]) -> None:
         if len(frames) != 1 or self.engine.stages.vision is None:
             reason = f"expected one image file and a vision half, got {len(frames)} files"
             self._send(say.EncodeError(word.key, word.run, reason, fault=False))
             return
-        if self._wanted(word.key, word.run):
-            return  # the word came twice
-        if word.key in self._images:
-            self.forget(say.Forget(word.key, self._images[word.key][0]))
-        self._images[word.key] = (word.run, None)
-        future = self._files.run(partial(self._pixels, word, frames[0]))
-        future.add_done_callback(partial(self._preprocessed, word))
+        if self.store.begin(word.key, word.run):
+            future = self._files.run(partial(self._pixels, word, frames[0]))
+            future.add_done_callback(partial(self._preprocessed, word))
 
     def _pixels(self, word: say.Encode, frame: zmq.Frame) -> tuple[EncodeTask, float]:
         """And the seconds that it took."""
@@ -86,7 +78,7 @@ class Seeing:
     def _preprocessed(
         self, word: say.Encode, future: asyncio.Future[tuple[EncodeTask, float]]
     ) -> None:
-        if future.cancelled() or not self._wanted(word.key, word.run):
+        if future.cancelled() or not self.store.wanted(word.key, word.run):
             return
         error = future.exception()
         if error is None:
@@ -95,7 +87,7 @@ class Seeing:
             self._spent_s += spent_s
             self.engine.call(partial(self.engine.encode, task))
             return
-        del self._images[word.key]
+        self.store.fail(word.key)
         reason, fault = str(error), not isinstance(error, MemoryError)
         if isinstance(error, TooSlow):
             reason = f"expected a picture that is prepared within {PICTURE_S:g} s"
@@ -106,39 +98,18 @@ class Seeing:
 
     def encoded(self, encoding: Encoding) -> None:
         """The engine has encoded an image, or could not."""
-        if not self._wanted(encoding.key, encoding.run):
+        if not self.store.wanted(encoding.key, encoding.run):
             return
         if encoding.rows is None:
-            del self._images[encoding.key]
+            self.store.fail(encoding.key)
             self._send(say.EncodeError(encoding.key, encoding.run, encoding.error, fault=False))
             return
         handle = self.port.offer([encoding.rows])
-        self._images[encoding.key] = (encoding.run, handle)
+        self.store.keep(encoding.key, encoding.run, handle)
         self._send(say.EncodeDone(encoding.key, encoding.run, handle))
 
-    def forget(self, word: say.Forget) -> None:
-        if not self._wanted(word.key, word.run):
-            return
-        _, handle = self._images.pop(word.key)
+    def _drop(self, key: str, run: int, handle: say.TensorHandle | None) -> None:
         if handle is not None:
             self.port.release(handle)
         else:
-            self.engine.call(partial(self.engine.forget, word.key, word.run))
-
-    def stored(self) -> tuple[say.Stored, ...]:
-        """What a controller that never heard of it can go on with; everything else ends."""
-        for key, (run, handle) in list(self._images.items()):
-            if handle is None:
-                self.forget(say.Forget(key, run))
-        return tuple(
-            say.Stored(key, run, handle)
-            for key, (run, handle) in self._images.items()
-            if handle is not None
-        )
-
-    def clear(self) -> None:
-        for key, (run, _) in list(self._images.items()):
-            self.forget(say.Forget(key, run))
-
-    def _wanted(self, key: str, run: int) -> bool:
-        return self._images.get(key, (None,))[0] == run
+            self.engine.call(partial(self.engine.forget, key, run))

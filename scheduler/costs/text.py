@@ -49,13 +49,21 @@ class TextCost:
         rows, pairs = work.rows_and_pairs()
         if not rows:
             return 0.0
+        attention = self.pair_s * pairs + self.context_s * work.decode_context
+        return self.fixed_s + self._products(rows) + attention + self.decode_s * work.decodes
+
+    def decode_times(self, decodes: int, context: int, steps: int) -> list[float]:
+        """Of so many steps of the same decodes, whose context grows by a token each: to the bit
+        what `seconds` says of each step."""
+        until, heads = self.fixed_s + self._products(decodes), self.decode_s * decodes
+        behind = range(context, context + steps * decodes, decodes)
+        return [until + self.context_s * tokens + heads for tokens in behind]
+
+    def _products(self, rows: int) -> float:
         power, rows_s = self.overlap, self.row_s * rows
         if power == 2.0:  # the usual one, without three powers
-            products = math.hypot(self.weights_s, rows_s)
-        else:
-            products = float((self.weights_s**power + rows_s**power) ** (1 / power))
-        attention = self.pair_s * pairs + self.context_s * work.decode_context
-        return self.fixed_s + products + attention + self.decode_s * work.decodes
+            return math.hypot(self.weights_s, rows_s)
+        return float((self.weights_s**power + rows_s**power) ** (1 / power))
 
     def prefill_s(self, tokens: int, chunk: int, computed: int = 0) -> float:
         """Of a prompt alone, from `computed` on, in chunks of so many tokens."""

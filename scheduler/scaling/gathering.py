@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 from enum import StrEnum
-from math import floor
 
 from ..stage import Stage
 from .loads import Traffic
@@ -82,7 +81,7 @@ class Gathering:
 
     def _turn(self, now: float) -> None:
         """Closes the buckets that ended. A clock that steps back goes on in the open one."""
-        bucket = floor(now / self.bucket_s)
+        bucket = int(now // self.bucket_s)
         if self._bucket is None:
             self._bucket = bucket
         gone = bucket - self._bucket

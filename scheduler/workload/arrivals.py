@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from math import isinf
@@ -32,6 +32,12 @@ class Mix:
         places = range(len(times_s))
         chosen = set(dice.sample(places, round(self.image_share * len(places))))
         return [self._one(times_s[place], place in chosen, dice) for place in places]
+
+    def stream(self, times_s: Iterable[float], dice: Dice) -> Iterator[Arrival]:
+        """One for each time, when it is asked for; which of them have images is drawn as well."""
+        weights = (self.image_share, 1.0 - self.image_share)
+        for at_s in times_s:
+            yield self._one(at_s, dice.choices((True, False), weights)[0], dice)
 
     def _one(self, at_s: float, with_images: bool, dice: Dice) -> Arrival:
         text, output = self.text_tokens(dice), self.output_tokens(dice)

@@ -136,10 +136,14 @@ class Listener:
             self.dealer.send(codec.encode(say.Submit(name, sampling, token_ids=tuple(prompt))))
 
     def _hear(self, frames: list[zmq.Frame]) -> None:
-        match codec.to_client(frames[0].bytes):
+        for word in codec.to_client(frames[0].bytes):
+            self._take(word)
+
+    def _take(self, word: say.ToClient) -> None:
+        match word:
             case say.Ping():
                 self.dealer.send(codec.encode(say.Pong()))
-            case say.Ended() as word:
+            case say.Ended():
                 assert word.finish_reason == "length", word
                 self._ends.append(word)
             case say.Deltas(items):

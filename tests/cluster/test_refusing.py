@@ -258,9 +258,8 @@ def test_an_answer_that_is_over_does_not_go_on_and_harms_nobody(
     ended: list[say.Ended] = []
 
     def hear(frames: list[zmq.Frame]) -> None:
-        word = codec.to_client(frames[0].bytes)
-        if isinstance(word, say.Ended):
-            ended.append(word)
+        words = codec.to_client(frames[0].bytes)
+        ended.extend(word for word in words if isinstance(word, say.Ended))
 
     async def over() -> bool:
         return bool(ended)

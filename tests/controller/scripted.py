@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import wraps
@@ -34,7 +34,7 @@ class Peer(Generic[Word]):
     """One end of a conversation: every word that came, and waiting for the next of a kind."""
 
     def __init__(
-        self, endpoint: str, decode: Callable[[bytes], Word], *, queue: int = 100_000
+        self, endpoint: str, decode: Callable[[bytes], Sequence[Word]], *, queue: int = 100_000
     ) -> None:
         self._decode = decode
         self.words: list[Word] = []
@@ -43,8 +43,9 @@ class Peer(Generic[Word]):
         self.dealer = Dealer(endpoint, self._hear, queue=queue)
 
     def _hear(self, frames: list[zmq.Frame]) -> None:
-        self.words.append(self._decode(frames[0].bytes))
-        self.frames.append([frame.bytes for frame in frames[1:]])
+        for word in self._decode(frames[0].bytes):
+            self.words.append(word)
+            self.frames.append([frame.bytes for frame in frames[1:]])
         self._news.set()
 
     def say(self, word: say.ToController, *frames: bytes) -> None:
@@ -68,7 +69,7 @@ class Worker(Peer[say.ToWorker]):
     """Says what a real one says, computes nothing."""
 
     def __init__(self, endpoint: str, *stages: str, name: str = "", epoch: int = 1) -> None:
-        super().__init__(endpoint, codec.to_worker)
+        super().__init__(endpoint, lambda frame: (codec.to_worker(frame),))
         self.hello = say.Hello(
             protocol=say.PROTOCOL,
             token=TOKEN,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
@@ -19,13 +21,26 @@ def asks(client: Client, number: int, name: str, *stages: str, token: str = TOKE
     client.say(say.SetStages(number, token, name, stages))
 
 
-async def comes_back(worker: Worker, *, loaded: int | None = None) -> None:
-    """As a real worker does that was told to switch."""
+@asynccontextmanager
+async def serving(*stages: str) -> AsyncIterator[tuple[Worker, Client]]:
+    """The only worker of a controller, and a client."""
+    async with controller() as scene:
+        worker, client = scene.worker(*stages), scene.client()
+        await serves(worker, client)
+        yield worker, client
+
+
+async def introduces_itself_again(worker: Worker, name: str, told: say.Switch) -> None:
     welcomes = worker.heard(say.Welcome)
-    name = (await worker.hear(say.Welcome)).name
-    told = await worker.hear(say.Switch)
     worker.say(msgspec.structs.replace(worker.hello, name=name, stages=told.stages))
     await worker.hear(say.Welcome, welcomes + 1)
+
+
+async def comes_back(worker: Worker, *, loaded: int | None = None) -> None:
+    """As a real worker does that was told to switch."""
+    name = (await worker.hear(say.Welcome)).name
+    told = await worker.hear(say.Switch)
+    await introduces_itself_again(worker, name, told)
     if loaded is not None:
         worker.say(say.Loading(loaded, loaded))
     worker.say(worker.ready())
@@ -75,9 +90,7 @@ async def test_a_worker_ends_what_it_has_and_serves_other_stages() -> None:
 
 @conversation
 async def test_a_switched_worker_is_given_the_work_of_its_new_stages() -> None:
-    async with controller() as scene:
-        worker, client = scene.worker("encode"), scene.client()
-        await serves(worker, client)
+    async with serving("encode") as (worker, client):
         asks(client, 1, "encode-0", "text")
         await comes_back(worker)
         assert (await client.hear(say.Switched)).loaded_bytes == 0
@@ -117,9 +130,7 @@ async def test_what_makes_no_sense_is_one_sentence() -> None:
 
 @conversation
 async def test_stages_that_it_serves_already_are_answered_at_once() -> None:
-    async with controller() as scene:
-        worker, client = scene.worker("text"), scene.client()
-        await serves(worker, client)
+    async with serving("text") as (worker, client):
         asks(client, 1, "text-0", "prefill", "decode")
         assert await client.hear(say.Switched) == say.Switched(1, 0.0, 0.0, 0)
         assert worker.heard(say.Switch) == 0
@@ -127,9 +138,7 @@ async def test_stages_that_it_serves_already_are_answered_at_once() -> None:
 
 @conversation
 async def test_the_last_who_asks_is_right_and_the_others_are_told() -> None:
-    async with controller() as scene:
-        worker, client = scene.worker("text"), scene.client()
-        await serves(worker, client)
+    async with serving("text") as (worker, client):
         client.submit("a", max_tokens=2)
         task = await worker.hear(say.Prefill)
         asks(client, 1, "text-0", "all")
@@ -146,9 +155,7 @@ async def test_the_last_who_asks_is_right_and_the_others_are_told() -> None:
 
 @conversation
 async def test_who_is_on_its_way_is_not_asked_again() -> None:
-    async with controller() as scene:
-        worker, client = scene.worker("text"), scene.client()
-        await serves(worker, client)
+    async with serving("text") as (worker, client):
         asks(client, 1, "text-0", "all")
         await worker.hear(say.Switch)
         asks(client, 2, "text-0", "encode")
@@ -161,9 +168,7 @@ async def test_who_is_on_its_way_is_not_asked_again() -> None:
 @pytest.mark.parametrize("when", ["draining", "loading"])
 @conversation
 async def test_a_removal_overrules_a_switch(when: str) -> None:
-    async with controller() as scene:
-        worker, client = scene.worker("text"), scene.client()
-        await serves(worker, client)
+    async with serving("text") as (worker, client):
         client.submit("a", max_tokens=1)
         task = await worker.hear(say.Prefill)
         asks(client, 1, "text-0", "all")
@@ -184,13 +189,10 @@ async def test_a_removal_overrules_a_switch(when: str) -> None:
 @pytest.mark.parametrize("how", ["unable", "other model", "gone"])
 @conversation
 async def test_a_worker_that_cannot_switch_leaves_and_says_why(how: str) -> None:
-    async with controller() as scene:
-        worker, client = scene.worker("text"), scene.client()
-        await serves(worker, client)
+    async with serving("text") as (worker, client):
         asks(client, 1, "text-0", "all")
         told = await worker.hear(say.Switch)
-        worker.say(msgspec.structs.replace(worker.hello, name="text-0", stages=told.stages))
-        await worker.hear(say.Welcome, 2)
+        await introduces_itself_again(worker, "text-0", told)
         if how == "unable":
             worker.say(say.Unable("expected a vision tower, got none"))
         elif how == "gone":
@@ -213,9 +215,7 @@ async def test_a_controller_that_takes_anothers_place_meets_the_new_stages(tmp_p
         asks(client, 1, "encode-0", "text")
         told = await worker.hear(say.Switch)
         await scene.succeed()
-        hello = msgspec.structs.replace(worker.hello, name="encode-0", stages=told.stages)
-        worker.say(hello)
-        await worker.hear(say.Welcome, 2)
+        await introduces_itself_again(worker, "encode-0", told)
         worker.say(worker.ready())
         client.say(say.Greet(say.PROTOCOL))
         client.submit("a", max_tokens=1)

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from math import inf
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from modserve.scheduler.aging import AGING, rank
-from modserve.scheduler.batching import Grower, Runnable, next_batch, preempt
+from modserve.scheduler.batching import Grower, Runnable, next_batch, preempt, tightest
 
 
 def decoding(name: str, order: int) -> Runnable:
@@ -26,6 +29,12 @@ def test_decodes_come_first_then_prefills_under_way_then_new_ones() -> None:
         decoding("decoding", 2),
     ]
     assert next_batch(runnable, 32) == [("decoding", 1), ("under way", 12), ("new", 19)]
+
+
+def test_the_gap_of_a_step_is_that_of_its_most_hurried_decode() -> None:
+    hurried, prompt = replace(decoding("a", 1), gap_s=0.1), replace(came("b", 0.0, 9), gap_s=0.05)
+    assert tightest([hurried, replace(decoding("c", 2), gap_s=2.5), prompt]) == 0.1
+    assert tightest([prompt]) == inf
 
 
 def test_of_prompts_as_long_the_first_one_goes_first() -> None:

@@ -5,7 +5,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from modserve.worker.text.blocks import BlockTables, NoRoom
+from modserve.worker.text.blocks import BlockTables, NoRoom, Run
 
 
 def test_two_requests_are_placed_so_that_both_can_grow_in_place() -> None:
@@ -35,6 +35,25 @@ def test_an_owner_is_scattered_only_when_no_gap_is_long_enough() -> None:
     tables.close("c")
     tables.open("d", 3, limit=3)
     assert [run.length for run in tables.tables["d"].runs] == [2, 1]
+    tables.check()
+
+
+def test_an_owner_that_was_scattered_keeps_no_zone() -> None:
+    """Its new blocks lie at the front: what lies between them and where its zone ended is free,
+    so nobody need enter the zone of another."""
+    tables = BlockTables(18)
+    tables.open("front", 2, limit=2)
+    tables.open("a", 2, limit=8)
+    tables.open("b", 6, limit=6)
+    tables.open("c", 1, limit=2)
+    tables.open("in the zone of a", 6, limit=6)
+    tables.close("front")
+    tables.extend("a", 2)
+    assert tables.tables["a"].runs == [Run(2, 2), Run(0, 2)]
+    tables.close("in the zone of a")
+    tables.open("d", 1, limit=1)
+    tables.extend("c", 1)
+    assert len(tables.tables["c"].runs) == 1
     tables.check()
 
 

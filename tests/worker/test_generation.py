@@ -312,6 +312,46 @@ def test_warm_up_leaves_the_pool_clean_however_small_it_is(
         assert_clean(stage)
 
 
+@pytest.mark.parametrize(("threads", "measured"), [(1, 1), (2, 2)])
+def test_steps_are_timed_for_somebody_beside_where_they_differ(
+    checkpoints: dict[str, Checkpoint], threads: int, measured: int
+) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        stage = checkpoints["qwen2"].stage()
+        stage.warm_up()
+    finally:
+        torch.set_num_threads(before)
+    alone = stage.pace
+    stage.beside = True
+    assert min(alone.token_s, alone.decode_s, stage.pace.token_s, stage.pace.decode_s) > 0
+    assert len({alone.token_s, stage.pace.token_s}) == measured
+    alone.forget()
+    assert stage.pace.token_s > 0, "what is measured from here on is each one's own"
+
+
+def test_decodes_rest_beside_somebody_until_their_tokens_are_due(
+    checkpoints: dict[str, Checkpoint],
+) -> None:
+    model = checkpoints["qwen2"]
+    stage = model.stage()
+    stage.warm_up()
+    patient = replace(named(model.request(words(50)), "a").task, tpot_s=10.0)
+    stage.admit(patient)
+    stage.beside = True
+    assert stage.rest_s() == 0.0, "a prompt waits"
+    stage.step()
+    assert 0.0 < stage.rest_s() <= 2.5
+    hurried = replace(named(model.request(words(5)), "b").task, tpot_s=1e-6)
+    stage.admit(hurried)
+    stage.step()
+    assert stage.rest_s() == 0.0, "one of them is in a hurry"
+    stage.drop("b")
+    stage.beside = False
+    assert stage.rest_s() == 0.0, "nobody wants the cores"
+
+
 def test_an_end_token_ends_the_request_and_counts_as_said(
     checkpoints: dict[str, Checkpoint],
 ) -> None:

@@ -43,7 +43,6 @@ class Process:
             store_bytes=0,
             staging_bytes=0,
             step_tokens=64,
-            gap_s=None,
             step_image_tokens=512,
             prefix_bytes=0,
         )

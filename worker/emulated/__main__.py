@@ -15,18 +15,16 @@ import resource
 import signal
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import msgspec
-import orjson
 import uvloop
 import zmq
 
 from ...transport.channels import BadAddress
 from ...transport.security import BadKeys, PeerKeys
 from ..membership import Unwanted
+from ..telling import begin_log, tell
 from .agent import Agent
 from .options import EmulatedOptions
 from .profile import emulation_of
@@ -39,11 +37,7 @@ LINGER_S = 1.0
 
 def main() -> int:
     """0 after a drain or a stop of all, 1 with an `error` event where one could not serve."""
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s %(message)s",
-    )
+    begin_log()
     try:
         options = msgspec.json.decode(sys.stdin.buffer.readline(), type=EmulatedOptions)
         return uvloop.run(serve(options))
@@ -97,12 +91,6 @@ def _context(workers: int) -> zmq.Context[zmq.Socket[bytes]]:
     context = zmq.Context()
     context.set(zmq.MAX_SOCKETS, SOCKETS * workers + 1)
     return context
-
-
-def tell(event: str, **fields: Any) -> None:
-    """One JSON line for whoever started us, who may have gone."""
-    with suppress(OSError):
-        os.write(sys.stdout.fileno(), orjson.dumps({"event": event, **fields}) + b"\n")
 
 
 if __name__ == "__main__":

@@ -31,3 +31,13 @@ def finish(sampling: Sampling, token_id: int, emitted: int) -> str:
     if token_id in sampling.stop_token_ids:
         return "stop"
     return "length" if emitted >= sampling.max_tokens else ""
+
+
+def length(sampling: Sampling, emitted: int) -> int:
+    """Tokens of the whole answer, of which so many are there and did not end it."""
+    most = max(sampling.max_tokens, emitted + 1)
+    if not sampling.stop_token_ids:
+        return most
+    seed, stops = sampling.seed or 0, set(sampling.stop_token_ids)
+    soon = range(emitted, min(most, emitted + VOCABULARY))  # then the same ids come again
+    return next((index + 1 for index in soon if token(seed, index) in stops), most)

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from .encoding import Batch, EncodeStage, Task
-from .text import Step, Stepped, TextStage
+from ...scheduler.computing.encoding import Batch, EncodeStage, Task
+from ...scheduler.computing.text import Step
+from .text import Stepped, TextStage
 from .waiting import at
 
 MOST_BEHIND_S = 0.05  # of steps that follow one another: a late timer does not delay the next ones
@@ -51,7 +52,7 @@ class Engine:
 
     def _stepped(self, step: Step) -> None:
         if self.text is not None:
-            self.report(self.text.end(step))
+            self.report(self.text.told(step))
         self._encode(worked=True)
 
     def _encode(self, *, worked: bool) -> None:

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from ...scheduler.computing.text import Export
 from ...scheduler.costs.costs import LinkCost
 from ...transport import messages as say
 from .answers import text, tokens
 from .engine import Engine
 from .sizes import Sizes, bytes_of
-from .text import Export, Stepped
+from .text import Stepped
 from .waiting import Lane, at
 
 

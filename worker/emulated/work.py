@@ -8,10 +8,10 @@ from typing import Any
 
 import zmq
 
+from ...scheduler.computing.encoding import EncodeStage, Task
 from ...scheduler.pacing import ImagePace, TextPace
 from ...scheduler.stage import Stage
 from ...transport import messages as say
-from .encoding import EncodeStage, Task
 from .engine import Engine, Result
 from .images import Images
 from .profile import Emulation
@@ -39,7 +39,7 @@ class Work:
         if stages & TEXT:
             text = TextStage(
                 costs.text,
-                TextPace(part.step_tokens, part.gap_s if Stage.DECODE in stages else None),
+                TextPace(part.step_tokens),
                 blocks=sizes.kv_blocks,
                 block_size=part.block_size,
                 cross=sizes.facts.cross_layers > 0,
@@ -50,7 +50,7 @@ class Work:
         self._runs = Runs(send, self.engine, sizes, costs.link)
         self.images = Images(send, self.engine, sizes, costs.preprocess)
         self._on: dict[type, Callable[[Any], None]] = {
-            say.Forget: self.images.forget,
+            say.Forget: self.images.store.forget,
             say.Prefill: self._runs.start,
             say.Decode: self._runs.start,
             say.Supply: self._runs.supply,
@@ -75,7 +75,7 @@ class Work:
             store_bytes=part.store_bytes if encode else 0,
             staging_bytes=part.staging_bytes if text else 0,
             held=self._runs.held(),
-            stored=self.images.stored(),
+            stored=self.images.store.stored(),
         )
 
     def beat(self) -> say.Beat:
@@ -83,7 +83,7 @@ class Work:
         stuck = text.stuck if text is not None else 0
         return say.Beat(
             kv_blocks_used=text.used if text is not None else 0,
-            store_bytes_used=self.images.stored_bytes,
+            store_bytes_used=self.images.store.bytes,
             running=len(text.sequences) - stuck if text is not None else 0,
             waiting=stuck + (len(encode) if encode is not None else 0),
             tokens=text.tokens if text is not None else 0,
@@ -97,7 +97,7 @@ class Work:
     def clear(self) -> None:
         """Give up all of it: it was given to others."""
         self._runs.clear()
-        self.images.clear()
+        self.images.store.clear()
 
     def stop(self) -> None:
         self.clear()

@@ -12,7 +12,8 @@ import sys
 import msgspec
 
 from ...scheduler.costs.written import write
-from ..main import choose_device, tell
+from ..main import choose_device
+from ..telling import tell
 from .measuring import profiles
 from .options import ProfilingOptions
 

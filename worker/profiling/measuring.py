@@ -11,20 +11,15 @@ from typing import Protocol
 import torch
 
 from ...scheduler.costs.profile import Component, Point, Profile
-from ...scheduler.stage import Stage
 from ...transport.components import components
-from ...transport.messages import Welcome
-from ..assembly import Stages, assemble
+from ..alone import STEP_IMAGE_TOKENS, stages_alone
+from ..assembly import Stages
 from . import encoding, pictures, stepping
 from .fitting import fit
 from .grids import FULL, QUICK, Grid
 from .machine import cores, describe
 from .options import ProfilingOptions
 from .timing import Trial, measured
-
-BLOCK_SIZE = 16
-STEP_TOKENS = 512  # at most, as a controller tells its workers
-STEP_IMAGE_TOKENS = 8192
 
 
 class Told(Protocol):
@@ -48,7 +43,7 @@ def profiles(options: ProfilingOptions, device: torch.device, told: Told) -> Ite
     folder, grid = Path(options.model), QUICK if options.quick else FULL
     fingerprints, name = components(folder), options.name or folder.name
     threads = options.threads or cores()
-    made = _stages(folder, device, threads, told)
+    made = stages_alone(folder, device, partial(told, "loading"), threads=threads)
     where = _Where(device, made.dtype, threads)
     for component, trials in _trials(made, device, grid):
         points = measured(trials, grid.budget_s, partial(told, component))
@@ -88,25 +83,3 @@ def _trials(
         facts = made.facts
         steps = stepping.trials(text, facts.vocabulary, facts.context, [*grid.steps()])
         yield Component.TEXT, [*steps]
-
-
-def _stages(folder: Path, device: torch.device, threads: int, told: Told) -> Stages:
-    """All of them, as a worker makes them, warm."""
-    part = Welcome(
-        name="profile",
-        model=str(folder),
-        fingerprint="",
-        dtype="auto",
-        block_size=BLOCK_SIZE,
-        threads=threads,
-        beat_s=1.0,
-        rejoin_s=1.0,
-        kv_bytes=0,
-        store_bytes=0,
-        staging_bytes=0,
-        step_tokens=STEP_TOKENS,
-        gap_s=None,
-        step_image_tokens=STEP_IMAGE_TOKENS,
-        prefix_bytes=0,  # what is measured is computed
-    )
-    return assemble(part, frozenset(Stage), device, partial(told, "loading"))

@@ -85,6 +85,7 @@ class BlockTables:
             while self.free - self.spared < blocks:
                 self.evict()
             table.runs += self._scatter(blocks)
+            table.zone_end = 0  # it was behind another run
         self.used += blocks
 
     def home(self, owner: str, limit: int) -> Run | None:

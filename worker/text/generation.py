@@ -15,13 +15,14 @@ import time
 from collections.abc import Iterator
 from collections.abc import Sequence as Rows
 from contextlib import ExitStack, contextmanager
+from copy import deepcopy
 
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from ...scheduler.batching import Grower, Runnable, next_batch, preempt
-from ...scheduler.pacing import TextPace
+from ...scheduler.batching import Grower, Runnable, next_batch, preempt, tightest
+from ...scheduler.pacing import TextPace, gap_of
 from ...scheduler.sharing import few_threads
 from ...transport.messages import Sampling
 from ..families.text import TextHalf
@@ -52,7 +53,6 @@ class TextStage:
         *,
         eos_ids: frozenset[int],
         step_tokens: int = 512,
-        gap_s: float | None = None,
         decodes: bool = True,
         cached_blocks: int = 0,
     ) -> None:
@@ -66,7 +66,7 @@ class TextStage:
         self.prefixes = Prefixes(pool, cached_blocks)
         self.tokenizer = tokenizer
         self.eos_ids = eos_ids
-        self._paces = {beside: TextPace(step_tokens, gap_s) for beside in (False, True)}
+        self._paces = {beside: TextPace(step_tokens) for beside in (False, True)}
         self.beside = False  # somebody who yields to this worker has work
         self._begun = 0.0  # the last step
         self.sequences: dict[str, Sequence] = {}
@@ -120,7 +120,7 @@ class TextStage:
             )
         sequence.emission = self._emission(task, emitted)
         sequence.row = _row(task, emitted)
-        sequence.doing = Doing.DECODING
+        sequence.begin_to_decode(time.perf_counter())
 
     def drop(self, request_id: str, *, sound: bool = True) -> None:
         """Free everything of a request; harmless when it has ended already. Its KV may stay in
@@ -161,7 +161,10 @@ class TextStage:
             s.computed < s.ready for s in self.sequences.values() if s.doing is not Doing.DECODING
         ):
             return 0.0
-        return self.pace.rest_s(time.perf_counter() - self._begun)
+        now = time.perf_counter()
+        decoding = [s for s in self.sequences.values() if s.doing is Doing.DECODING]
+        left_s = min((sequence.due_s for sequence in decoding), default=now) - now
+        return self.pace.rest_s(now - self._begun, tightest(self._runnable()), left_s)
 
     @contextmanager
     def _threads(self) -> Iterator[None]:
@@ -183,16 +186,26 @@ class TextStage:
     def warm_up(self) -> None:
         """Pay once, before the first request, for what first runs of each shape cost; then see
         how long steps take."""
-        most, gap_s = self.pace.most_tokens, self.pace.gap_s
-        for requests, tokens in ((1, most), (2, 16), (8, 16)):
+        for requests, tokens in ((1, self.pace.most_tokens), (2, 16), (8, 16)):
             self._try(requests, tokens)
-        for beside in self._paces:
-            self.beside = beside
-            self._paces[beside] = TextPace(most, gap_s)
-            for _ in range(3):
-                self._try(1, min(MEASURED, most))
-                self._try(8, 4)
-        self.beside = False
+        self._time(beside=False)
+        if self._gives_up_threads():
+            self._time(beside=True)
+            self.beside = False
+        else:
+            self._paces[True] = deepcopy(self._paces[False])
+
+    def _gives_up_threads(self) -> bool:
+        """Whether steps are other ones with somebody beside: not on a GPU, nor on one thread."""
+        every = torch.get_num_threads()
+        return self.pool.device.type == "cpu" and few_threads(every, beside=True) < every
+
+    def _time(self, *, beside: bool) -> None:
+        self.beside = beside
+        self.pace.forget()
+        for _ in range(3):
+            self._try(1, min(MEASURED, self.pace.most_tokens))
+            self._try(8, 4)
 
     def _try(self, requests: int, tokens: int) -> None:
         for number in range(requests):
@@ -283,12 +296,9 @@ class TextStage:
         return victims
 
     def _forward(self) -> tuple[list[Progress], int, int]:
-        runnable = [
-            Runnable(s.id, s.task.rank, s.computed, s.ready, s.doing is Doing.DECODING)
-            for s in self.sequences.values()
-        ]
+        runnable = self._runnable()
         decodes = sum(one.decoding for one in runnable)
-        batch = next_batch(runnable, self.pace.budget(decodes))
+        batch = next_batch(runnable, self.pace.budget(decodes, tightest(runnable)))
         if not batch:
             return [], 0, 0
         step = lay_out([(self.sequences[name], tokens) for name, tokens in batch], self.pool)
@@ -296,6 +306,19 @@ class TextStage:
             chosen = self._choose(step)
         progress = [self._progress(piece, chosen.get(piece.sequence.id)) for piece in step.pieces]
         return progress, len(step.ids) - step.decodes, step.decodes
+
+    def _runnable(self) -> list[Runnable]:
+        return [
+            Runnable(
+                one.id,
+                one.task.rank,
+                one.computed,
+                one.ready,
+                decoding=one.doing is Doing.DECODING,
+                gap_s=gap_of(one.task.tpot_s),
+            )
+            for one in self.sequences.values()
+        ]
 
     def _choose(self, step: Step) -> dict[str, Sampled]:
         """Compute the step; the next token of each request that has come to its end."""
@@ -318,8 +341,10 @@ class TextStage:
         emitted = sequence.emission.push(sampled.token_id)
         if chunk is not None:
             self.prefixes.know(sequence.id, sequence.keys)
-            hand_over = sequence.task.hand_over
-            sequence.doing = Doing.HANDING_OVER if hand_over else Doing.DECODING
+            if sequence.task.hand_over:
+                sequence.doing = Doing.HANDING_OVER
+            else:
+                sequence.begin_to_decode(time.perf_counter())
         if emitted.finish_reason is not None:
             self.drop(sequence.id)
         return Progress(

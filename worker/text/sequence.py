@@ -7,6 +7,7 @@ from enum import Enum, auto
 
 from torch import Tensor
 
+from ...scheduler.pacing import due_s
 from ..tokens.emission import Emission
 from ..tokens.sampling import SamplingRow
 from .cross import CrossKv
@@ -34,6 +35,7 @@ class Sequence:
     embeddings: dict[int, Tensor] = field(default_factory=dict)  # landed and not yet passed
     missing: set[int] = field(default_factory=set)  # images that have not landed
     cross: CrossKv | None = None
+    first: tuple[float, int] = (0.0, 0)  # when it began to decode, and its tokens then
 
     @property
     def id(self) -> str:
@@ -50,6 +52,15 @@ class Sequence:
             return 0  # the very first text row may attend to every image
         gaps = [span.start for span in self.task.spans if span.image_index in self.missing]
         return min(gaps, default=len(self.tokens))
+
+    def begin_to_decode(self, now: float) -> None:
+        self.doing, self.first = Doing.DECODING, (now, len(self.tokens))
+
+    @property
+    def due_s(self) -> float:
+        """When its next token should be there, on the clock of `begin_to_decode`."""
+        first_s, tokens = self.first
+        return due_s(first_s, len(self.tokens) + 1 - tokens, self.task.tpot_s)
 
     def advance(self, tokens: int) -> None:
         """`tokens` more are in the pool; embeddings that lie behind are let go."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 from ...transport.messages import Sampling, TokenLogprobs
 
@@ -31,6 +32,7 @@ class TextTask:
     sampling: Sampling
     order: int  # of arrival: the youngest gives way when blocks run out
     rank: float = 0.0  # among prompts that wait: lower goes first
+    tpot_s: float = inf  # promised
     spans: tuple[Span, ...] = ()
     hand_over: bool = False  # prefill here, decode elsewhere
 

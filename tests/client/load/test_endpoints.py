@@ -6,7 +6,7 @@ import asyncio
 import base64
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ import pytest
 from modserve.client import AsyncClient
 from modserve.client.load.asks import Ask
 from modserve.client.load.endpoints import AskFailed, Endpoint, ModserveEndpoint
+from modserve.client.load.objectives import read_objectives
 from modserve.client.load.openai import BadUrl, OpenAiEndpoint
 from modserve.transport import messages as say
 from modserve.transport.messages import Usage
@@ -311,3 +312,23 @@ def test_nobody_there_is_a_failure() -> None:
 def test_a_url_that_is_none_is_a_sentence(url: str) -> None:
     with pytest.raises(BadUrl, match="expected a URL like http://127"):
         OpenAiEndpoint(url, "seven", ignore_eos=False)
+
+
+def test_our_controller_is_told_what_the_load_is_judged_by() -> None:
+    objectives = read_objectives(["ttft:1000", "image.ttft:8000", "tpot:150"])
+
+    async def body() -> None:
+        with scripted(greeting_then(hello_world)) as controller:
+            async with AsyncClient(controller.endpoint) as client:
+                endpoint = ModserveEndpoint(
+                    client, ignore_eos=True, slo="interactive", objectives=objectives
+                )
+                for images in ((), ASK.images):
+                    await endpoint.send(replace(ASK, images=images), lambda tokens: None)
+            asked = [word for word in controller.heard if isinstance(word, say.Submit)]
+        assert [(one.slo, one.ttft_ms, one.tpot_ms) for one in asked] == [
+            ("interactive", 1000.0, 150.0),
+            ("interactive", 8000.0, 150.0),
+        ]
+
+    run(body())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from modserve.scheduler.costs.encode import EncodeCost, PreprocessCost
 from modserve.scheduler.costs.profile import (
     BatchWork,
@@ -26,27 +28,20 @@ PREPROCESS = Profile(
     cost=PreprocessCost(0.001, 2e-8),
     points=(Point(PictureWork(4096), 0.0011, False), Point(PictureWork(40960), 0.002, True)),
 )
-ENCODE = Profile(
+ENCODE = replace(
+    PREPROCESS,
     component=Component.ENCODE,
-    model="one",
     fingerprint="bb",
-    device="cpu",
-    machine=HERE,
-    tp=1,
     dtype="float32",
     threads=2,
     cost=EncodeCost(0.004, 1e-4),
     points=(Point(BatchWork(2, 240), 0.03, True),),
 )
-TEXT = Profile(
+TEXT = replace(
+    ENCODE,
     component=Component.TEXT,
     model="two",
     fingerprint="cc",
-    device="cpu",
-    machine=HERE,
-    tp=1,
-    dtype="float32",
-    threads=2,
     cost=TextCost(1e-3, 2e-3, 1e-5, 1e-9, 1e-8, 4.0, 1e-4),
     points=(
         Point(TextWork(((0, 512), (16, 64)), 3, 300), 0.02, True),

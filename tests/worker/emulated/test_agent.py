@@ -75,9 +75,7 @@ async def test_an_image_is_encoded_elsewhere_and_pulled() -> None:
         assert timing(answer).encode_s >= 2e-3
         await settled(made)
         work = made.agents[0].work
-        assert work is not None and work.images.stored_bytes == 0, (
-            "forgotten with its last consumer"
-        )
+        assert work is not None and work.images.store.bytes == 0, "forgotten with its last consumer"
 
 
 @conversation

@@ -16,7 +16,7 @@ COST = TextCost(1e-3, 5e-3, 1e-5, 1e-8, 1e-7)
 
 
 def stage(blocks: int, cost: TextCost | None = None) -> TextStage:
-    return TextStage(cost, TextPace(32, None), blocks=blocks, block_size=4, cross=False)
+    return TextStage(cost, TextPace(32), blocks=blocks, block_size=4, cross=False)
 
 
 def prefill(number: int, prompt: int, answer: int, emitted: tuple[int, ...] = ()) -> Prefill:
@@ -26,6 +26,7 @@ def prefill(number: int, prompt: int, answer: int, emitted: tuple[int, ...] = ()
         client=number % 2,
         order=number,
         rank=float(number),
+        tpot_s=0.1,
         token_ids=(7,) * prompt + emitted,
         prompt_tokens=prompt,
         spans=(),
@@ -45,11 +46,11 @@ def test_a_step_takes_what_its_cost_says() -> None:
     first = text.begin()
     assert first is not None
     assert first.seconds == COST.seconds(TextWork([(0, 10)]))
-    text.end(first)
+    text.told(first)
     text.open(prefill(2, prompt=40, answer=3))
     second = text.begin()
     assert second is not None
-    assert second.seconds == COST.seconds(TextWork([(0, 31)], decodes=1, decode_context=11))
+    assert second.seconds == COST.seconds(TextWork([(0, 40)], decodes=1, decode_context=11))
 
 
 def test_a_request_without_room_is_not_taken() -> None:
@@ -82,10 +83,10 @@ def test_every_request_gets_its_tokens_and_gives_its_blocks_back(
         waiting = still
         step = text.begin()
         assert step is not None
-        for name, _ in step.preempted:
-            number = int(name[1:])
+        for one in step.preempted:
+            number = int(one.id[1:])
             waiting.append((number, *asked[number]))
-        for name, token_ids in said(text.end(step)).items():
+        for name, token_ids in said(text.told(step)).items():
             got[name] += token_ids
         assert text.used == sum(one.blocks for one in text.sequences.values()) <= blocks
     for n, (_, answer) in enumerate(asked):

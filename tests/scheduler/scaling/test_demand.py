@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from modserve.controller.demand import Demand
 from modserve.scheduler.media import MediaItem
 from modserve.scheduler.request import Phase, Request
+from modserve.scheduler.scaling.demand import Demand
 from modserve.scheduler.scaling.gathering import Measure
 from modserve.scheduler.stage import ROLES
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from ...scheduler.costs.encode import EncodeCost
-from ...scheduler.pacing import ImagePace
+from ..costs.encode import EncodeCost
+from ..pacing import ImagePace
 
 MEASURED = 1024  # image tokens
 

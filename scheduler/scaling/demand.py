@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..scheduler.request import Phase, Request
-from ..scheduler.scaling.gathering import WEIGHTS, Gathered, Gathering, Measure
-from ..scheduler.stage import Stage
-from ..scheduler.switching import TEXT
+from ..request import Phase, Request
+from ..stage import Stage
+from ..switching import TEXT
+from .gathering import WEIGHTS, Gathered, Gathering, Measure
 
 ENCODING = frozenset({Stage.ENCODE})
 
@@ -22,8 +22,9 @@ class Demand:
         """Harmless for a request that was refused, or has ended."""
         if not request.open or request.id in self._waiting:
             return
-        rows = sum(item.rows for item in request.media)
-        work = sum(item.work for item in request.media)
+        rows, work = 0, 0
+        for item in request.media:
+            rows, work = rows + item.rows, work + item.work
         tokens = work, max(0, request.prompt_tokens - rows)
         self._waiting[request.id] = request, tokens
         self._gathering.arrived(now, *tokens)

@@ -1,0 +1,86 @@
+"""From the options of `simulate` to a cluster, a workload and a promise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
+
+import typer
+
+from ..scheduler.costs.gpus import gpu
+from ..scheduler.costs.models import model
+from ..scheduler.stage import Stage
+from ..simulator.layout import BadLayout, Layout, Share, divide, gpus_of, read_layout
+from ..simulator.promises import Monolith, promise
+from ..simulator.scenario import Offered, Scenario, offered
+from ..simulator.systems import build, system
+from .sources import Wanted, source_of
+
+T = TypeVar("T")
+TOLD = ("system", "model", "gpu", "gpus", "slo", "slo_factor", "autoscale", "seed")
+
+
+class NotSimulated(Exception):
+    """Nothing could be simulated; one sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    asked: Mapping[str, Any]  # options that name a result
+    layout: Layout
+    scenario: Scenario
+    offered: Offered
+    notes: Sequence[str]
+
+
+def setting_of(given: Mapping[str, Any]) -> Setting:
+    """`given`: the options by their names. Reads the whole workload once, so that a bad row shows
+    before anything runs. Raises BadParameter, BadTrace, Unreadable or NotSimulated."""
+    which = named(system, given["system"], "--system")
+    spec, card = named(model, given["model"], "--model"), named(gpu, given["gpu"], "--gpu")
+    layout = _layout(given, which.shares)
+    source = source_of(Wanted(**{field.name: given[field.name] for field in fields(Wanted)}))
+    try:
+        cluster = build(which, spec, card, layout, scales=given["autoscale"])
+        monolith = Monolith(spec, card)
+    except ValueError as error:
+        raise NotSimulated(str(error)) from error
+    promised = named(promise, given["slo"], "--slo")(monolith, given["slo_factor"])
+    told = offered(source.begin, promised, monolith)
+    if not told.requests:
+        raise NotSimulated(f"expected requests in {source.name}, got none in that time")
+    if told.images and not any(Stage.ENCODE in part.stages for part in layout):
+        raise NotSimulated(f"expected workers for encode, got none for {told.images} images")
+    return Setting(
+        asked={name: given[name] for name in TOLD} | {"trace": source.name},
+        layout=layout,
+        scenario=Scenario(cluster, source.begin, promised, given["seed"]),
+        offered=told,
+        notes=[*source.notes, *_idle(given["gpus"], layout)],
+    )
+
+
+def named(find: Callable[[str], T], name: str, option: str) -> T:
+    try:
+        return find(name)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from error
+
+
+def _layout(given: Mapping[str, Any], shares: Sequence[Share]) -> Layout:
+    gpus = given["gpus"]
+    try:
+        if given["layout"] is None:
+            return divide(gpus, shares)
+        layout = read_layout(given["layout"])
+    except BadLayout as error:
+        raise typer.BadParameter(str(error)) from error
+    if (used := gpus_of(layout)) > gpus:
+        raise typer.BadParameter(f"expected a layout for {gpus} GPUs, got one for {used}")
+    return layout
+
+
+def _idle(gpus: int, layout: Layout) -> list[str]:
+    idle = gpus - gpus_of(layout)
+    return [f"{idle} of {gpus} GPUs are left over, too few for another worker."] if idle else []
