@@ -96,9 +96,9 @@ def test_ctrl_c_while_loading_stops_the_worker(shell: Shell) -> None:
 
 
 def children(pid: int) -> list[int]:
-    """Worker processes that `pid` started."""
-    task = Path(f"/proc/{pid}/task/{pid}/children")
-    return [int(child) for child in task.read_text().split()] if task.exists() else []
+    """Worker processes that `pid` started, whichever of its threads did."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for task in tasks for child in task.read_text().split()]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
