@@ -27,6 +27,7 @@ in time again, and the second worker leaves when the burst is over."""
 SWITCHING = """\
 You see one worker for pictures and two for text serve a calm load, and nothing may be launched: in
 a burst of pictures one of the two changes its stages and encodes, in one of texts it comes back."""
+SLOW = 2.0  # requests a second of one worker, where a core of its own does ten times as many
 JOIN_S = 240.0  # for the first workers
 
 CONFIG = f"""\
@@ -124,9 +125,11 @@ async def _ready(client: AsyncClient, workers: int) -> None:
 
 def _tell(capable: Rates, out: Console) -> None:
     out.print(
-        f"one worker can do about {capable.image:.0f} requests/s with pictures, "
-        f"{capable.text:.0f} of text alone\n"
+        f"one worker can do about {capable.image:.2g} requests/s with pictures, "
+        f"{capable.text:.2g} of text alone\n"
     )
+    if min(capable.image, capable.text) < SLOW:
+        out.print("[yellow]this host is busy with something else: the figures say little[/]\n")
 
 
 def conclude(story: Story, plot: Path, out: Console) -> None:

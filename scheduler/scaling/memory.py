@@ -19,7 +19,7 @@ class Memory:
         self._regret = 1
         self._needs: deque[tuple[float, float]] = deque()  # (when, replicas)
         self._began_s = inf
-        self._left_s = -inf  # when a replica was let go
+        self.left_s = -inf  # when a replica was let go
         self._regretted_s = -inf  # when one was wanted back
         self.grew_s = -inf
 
@@ -52,11 +52,11 @@ class Memory:
     def grew(self, now: float) -> None:
         """One departure is regretted once, however many replicas are launched then."""
         self.grew_s = now
-        if now - self._left_s < SOON * self.down_s:
+        if now - self.left_s < SOON * self.down_s:
             self._regret = min(self._tuning.most_regret, 2 * self._regret)
-            self._left_s, self._regretted_s = -inf, now
+            self.left_s, self._regretted_s = -inf, now
 
     def left(self, now: float) -> None:
-        self._left_s = now
+        self.left_s = now
         if now - self._regretted_s > SOON * self.down_s:
             self._regret = 1

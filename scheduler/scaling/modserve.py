@@ -66,11 +66,13 @@ class ModServe:
 
     def _need(self, pool: PoolLoad, memory: Memory, now: float) -> Need:
         """One replica more than the numbers say while the SLO is missed; another one when that
-        serves and the window of the attainment is past the misses before it."""
+        serves and the window of the attainment is past the misses before it. Those before one
+        left say nothing of how it is without it."""
         need, coming = need_of(pool, self.tuning, now), pool.coming(now)
         if pool.short is None or not misses(pool, self.tuning) or need.replicas > coming:
             return need
-        if now < memory.grew_s + pool.cold_start_s + pool.short.window_s:
+        changed_s = max(memory.grew_s + pool.cold_start_s, memory.left_s)
+        if now < changed_s + pool.short.window_s:
             return need
         reason = (
             f"{pool.short.share:.1%} of {pool.short.requests} requests of {pool.name} met their "
