@@ -6,7 +6,7 @@ somebody asks for it. So a request costs the logarithm of their number, not thei
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice, takewhile
 
 from .queueing import OrderedQueue
@@ -25,15 +25,20 @@ class Replicas(dict[str, Replica]):
         self._loads = loads
         self._by_load = {stage: OrderedQueue() for stage in loads}
         self._by_room = OrderedQueue()  # the ones with most blocks first
+        self._by_stage: dict[Stage, dict[str, Replica]] = {stage: {} for stage in Stage}
         self._noted: dict[str, None] = {}  # in the order in which they were
 
     def __setitem__(self, name: str, replica: Replica) -> None:
         super().__setitem__(name, replica)
+        for stage in replica.stages:
+            self._by_stage[stage][name] = replica
         self.note(replica)
 
     def __delitem__(self, name: str) -> None:
         super().__delitem__(name)
         self._noted.pop(name, None)
+        for able in self._by_stage.values():
+            able.pop(name, None)
         for queue in (*self._by_load.values(), self._by_room):
             queue.remove(name)
 
@@ -46,6 +51,10 @@ class Replicas(dict[str, Replica]):
         """What it holds or has pending is another amount than before."""
         if replica.name in self:
             self._noted[replica.name] = None
+
+    def having(self, stage: Stage) -> Iterable[Replica]:
+        """Those with the stage, in the order in which they came."""
+        return self._by_stage[stage].values()
 
     def first(
         self, stage: Stage, fits: Callable[[Replica], bool], most: int | None = None
@@ -77,6 +86,7 @@ class Replicas(dict[str, Replica]):
         self._settle()
         for stage, load in self._loads.items():
             able = [one for one in self.values() if stage in one.stages]
+            assert list(self.having(stage)) == able, stage
             expected = [one.name for one in sorted(able, key=lambda one: (load(one), one.name))]
             assert list(self._by_load[stage]) == expected, stage
         roomy = sorted(self.values(), key=lambda one: (-room(one), one.name))
