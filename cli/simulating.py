@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from math import isnan
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
 import typer
@@ -13,13 +13,13 @@ import typer
 from ..scheduler.costs.gpus import GPUS
 from ..scheduler.costs.models import MODELS
 from ..simulator.promises import PROMISES
-from ..simulator.searching import TOLERANCE
 from ..simulator.systems import SYSTEMS
 from .plots import NotDrawn, check_folder
 from .printing import console
-from .simulation_report import body, show
-from .simulation_run import Run, run, searched
-from .simulation_setting import Setting, setting_of
+
+if TYPE_CHECKING:
+    from .simulation_run import Run
+    from .simulation_setting import Setting
 
 NEEDED = {  # by whom
     **dict.fromkeys(("start", "duration"), "trace"),
@@ -106,7 +106,7 @@ def simulate(
     ] = 0.99,
     tolerance: Annotated[
         float, _option("X", "How near the search comes, relatively.", callback=_positive)
-    ] = TOLERANCE,
+    ] = 0.02,
     seed: Annotated[int, _option("N", "The same seed, the same figures.", min=0)] = 0,
     json: Annotated[
         Path | None, _option("FILE", "Write the figures there, as JSON; - : to the screen.")
@@ -119,6 +119,10 @@ def simulate(
     that real kernels reach. An SLO is a multiple of what one monolith of four such GPUs takes: for
     the same request alone (per-request), or for two typical ones (literal).
     """
+    from .simulation_report import body, show  # these take a moment to import
+    from .simulation_run import run, searched
+    from .simulation_setting import setting_of
+
     began = time.monotonic()
     _check(context)
     setting = setting_of(context.params)

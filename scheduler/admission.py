@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from .replica import Replica
+from .replicas import Replicas
 from .request import Request
 from .stage import Stage
 from .terms import Terms
@@ -19,7 +18,7 @@ def refusal(
     open_requests: int,
     waiting_tokens: int,
     images: Images,
-    replicas: Mapping[str, Replica],
+    replicas: Replicas,
     terms: Terms,
 ) -> str | None:
     """Why `request` cannot be served, with the numbers; None admits it.
@@ -53,15 +52,12 @@ def refusal(
     return None
 
 
-def _too_small(
-    replicas: Mapping[str, Replica], stage: Stage, account: str, need: int
-) -> int | None:
+def _too_small(replicas: Replicas, stage: Stage, account: str, need: int) -> int | None:
     """The largest account, where there are some and none can ever hold `need`."""
     most = None
-    for one in replicas.values():
-        if stage in one.stages:
-            capacity = getattr(one.ledger, account).capacity
-            if capacity >= need:
-                return None  # mostly the first one
-            most = max(most or 0, capacity)
+    for one in replicas.having(stage):
+        capacity: int = getattr(one.ledger, account).capacity
+        if capacity >= need:
+            return None  # mostly the first one
+        most = max(most or 0, capacity)
     return most

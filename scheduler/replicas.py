@@ -72,16 +72,21 @@ class Replicas(dict[str, Replica]):
         self._loads, self._by_speed = loads, by_speed
         self._groups: dict[Stage, dict[int | None, Group]] = {stage: {} for stage in loads}
         self._of: dict[str, list[Group]] = {}
+        self._by_stage: dict[Stage, dict[str, Replica]] = {stage: {} for stage in Stage}
         self._by_room = Order(lambda one: (-room(one), 0))  # the ones with most blocks first
 
     def __setitem__(self, name: str, replica: Replica) -> None:
         super().__setitem__(name, replica)
+        for stage in replica.stages:
+            self._by_stage[stage][name] = replica
         self.follow(replica)
 
     def __delitem__(self, name: str) -> None:
         super().__delitem__(name)
         self.rates.leave(name)
         self._leave(name)
+        for able in self._by_stage.values():
+            able.pop(name, None)
         self._by_room.remove(name)
 
     def remove(self, name: str) -> Replica:
@@ -124,6 +129,10 @@ class Replicas(dict[str, Replica]):
             group.members -= 1
             if not group.members:
                 del self._groups[group.stage][group.pace]
+
+    def having(self, stage: Stage) -> Iterable[Replica]:
+        """Those with the stage, in the order in which they came."""
+        return self._by_stage[stage].values()
 
     def first(
         self, stage: Stage, fits: Fits, most: int | None = None, work: float = 0.0
@@ -184,6 +193,7 @@ class Replicas(dict[str, Replica]):
         """Raise AssertionError where an order is not that of the loads, or a sum no recount."""
         for stage, load in self._loads.items():
             able = [one for one in self.values() if stage in one.stages]
+            assert list(self.having(stage)) == able, stage
             expected = _sorted(able, load)
             told = {name for group in self._groups[stage].values() for name in group.order}
             assert told == set(expected), stage

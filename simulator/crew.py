@@ -40,6 +40,7 @@ class Crew(dict[str, Worker]):
         self._stepped, self._encoded = stepped, encoded
         self.starting: dict[str, Start] = {}
         self.history: list[tuple[float, str, int]] = []  # how many serve in a pool, from when on
+        self._serving: defaultdict[str, int] = defaultdict(int)  # of each pool
         self._made = 0
         self._gpu_s = 0.0  # of those that are no more
         self._served_s: defaultdict[str, float] = defaultdict(float)  # by pool
@@ -90,7 +91,7 @@ class Crew(dict[str, Worker]):
             self._encoded,
         )
         self[name] = worker
-        self._note(group.pool)
+        self._note(group.pool, +1)
         self.pump(
             on.Joined(
                 replica=name,
@@ -121,7 +122,7 @@ class Crew(dict[str, Worker]):
         if worker is not None:
             worker.leave()
             self._bill(worker)
-            self._note(worker.group.pool)
+            self._note(worker.group.pool, -1)
 
     def close(self) -> None:
         """The run is over: all of them count until now."""
@@ -136,9 +137,9 @@ class Crew(dict[str, Worker]):
         self._served_s[pool] += served_s
         self._busy_s[pool] += worker.busy_s
 
-    def _note(self, pool: str) -> None:
-        serving = sum(worker.group.pool == pool for worker in self.values())
-        self.history.append((self._agenda.now, pool, serving))
+    def _note(self, pool: str, more: int) -> None:
+        self._serving[pool] += more
+        self.history.append((self._agenda.now, pool, self._serving[pool]))
 
     # What it was, once closed.
 

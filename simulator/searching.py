@@ -15,7 +15,6 @@ from math import sqrt
 from .outcome import Outcome
 from .scenario import Result, Watch
 
-TOLERANCE = 0.02  # how far above the rate that holds one may lie that does not
 LEAST, MOST = 2.0**-12, 2.0**20  # of the workload's rate
 
 
@@ -48,12 +47,13 @@ class Search:
         requests: int,
         attainment: float,
         *,
-        tolerance: float = TOLERANCE,
+        tolerance: float,
         told: Callable[[Probe], None] = lambda probe: None,
         watch: Watch = lambda outcome: None,
     ) -> None:
-        """`run` at so many times the rate of a workload of `requests`, as `Scenario.run` does;
-        `told` of each rate that was tried."""
+        """`run` at so many times the rate of a workload of `requests`, as `Scenario.run` does.
+        `tolerance`: how far above the rate that holds, relatively, one may lie that does not.
+        `told` of each rate that was tried, `watch` of each request."""
         self._run, self._requests, self._attainment = run, requests, attainment
         self._tolerance, self._told, self._watch = tolerance, told, watch
         self._probes: list[Probe] = []

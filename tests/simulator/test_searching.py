@@ -49,7 +49,7 @@ def test_what_is_found_holds_and_a_little_more_does_not(
 
 def test_every_rate_that_was_tried_is_told() -> None:
     told: list[Probe] = []
-    found = Search(known(3.0), REQUESTS, 0.99, told=told.append).highest()
+    found = Search(known(3.0), REQUESTS, 0.99, tolerance=0.02, told=told.append).highest()
     assert told == found.probes
     assert [probe.scale for probe in told[:3]] == [1.0, 2.0, 4.0]
     assert all(probe.holds is (probe.scale <= 3.0) for probe in told)
@@ -59,4 +59,4 @@ def test_every_rate_that_was_tried_is_told() -> None:
 
 def test_what_holds_at_no_rate_is_one_sentence() -> None:
     with pytest.raises(HoldsNowhere, match=r"expected a rate at which 99\.0% are served"):
-        Search(known(0.0), REQUESTS, 0.99).highest()
+        Search(known(0.0), REQUESTS, 0.99, tolerance=0.02).highest()
