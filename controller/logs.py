@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import sys
 import time
 from contextlib import suppress
 from typing import TextIO
 
 FLUSH_S = 0.1
+MOST_LINES = 1000
 LINE = "%(asctime)s %(levelname)s %(name)s %(message)s"
 
 
@@ -33,13 +33,27 @@ class Lines(logging.Formatter):
 
 
 class Gathering(logging.StreamHandler[TextIO]):
+    """Line by line is how stderr writes whatever it is given, so it is given many at once."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._lines: list[str] = []
+
     def emit(self, record: logging.LogRecord) -> None:
-        try:
-            self.stream.write(f"{self.format(record)}{self.terminator}")
-            if record.levelno >= logging.WARNING:
+        self._lines.append(f"{self.format(record)}{self.terminator}")
+        if record.levelno >= logging.WARNING or len(self._lines) >= MOST_LINES:
+            try:
                 self.flush()
-        except OSError:
-            self.handleError(record)
+            except OSError:
+                self.handleError(record)
+
+    def flush(self) -> None:
+        """Raises OSError; what could not be written is lost."""
+        if self._lines:
+            text = "".join(self._lines)
+            self._lines.clear()
+            self.stream.write(text)
+        self.stream.flush()
 
 
 async def flush_often(log: Gathering) -> None:
@@ -54,7 +68,7 @@ def begin_log() -> Gathering:
     the way in which Python's documentation of logging says so."""
     logging._srcfile = None
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    handler = Gathering(os.fdopen(sys.stderr.fileno(), "w", encoding="utf-8", closefd=False))
+    handler = Gathering(sys.stderr)
     handler.setFormatter(Lines())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     return handler
