@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from modserve.worker.encoding import EncodeStage, EncodeTask
+from modserve.worker.encoding import EncodeStage, EncodeTask, Encoding
 from modserve.worker.families.vision import Pixels
 
 ROWS = 4
@@ -37,7 +37,7 @@ def test_an_image_that_a_tower_stumbles_over_takes_no_other_down(
     stage = EncodeStage(Tower(), budget)
     for one in (task("a"), task("b", mode="odd"), task("c")):
         stage.add(one)
-    answers = {}
+    answers: dict[str, Encoding] = {}
     while made := stage.step():
         answers |= {one.key: one for one in made}
     assert {key: one.rows is not None for key, one in answers.items()} == {
