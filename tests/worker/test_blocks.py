@@ -57,6 +57,19 @@ def test_an_owner_that_was_scattered_keeps_no_zone() -> None:
     tables.check()
 
 
+def test_spares_do_not_make_way_where_no_gap_can_come_of_it() -> None:
+    tables = BlockTables(8)
+    for name, blocks in (("a", 2), ("b", 1), ("c", 2), ("d", 1), ("e", 2)):
+        tables.open(name, blocks, limit=blocks)
+    tables.close("a")
+    tables.spare("e", "spare", 1)
+    tables.open("f", 3, limit=3)
+    assert tables.tables["f"].runs == [Run(0, 2), Run(7, 1)]
+    assert tables.home("f", 3) is None
+    assert list(tables.spares) == ["spare"]
+    tables.check()
+
+
 def test_more_blocks_than_are_free_are_refused_with_both_numbers() -> None:
     tables = BlockTables(4)
     tables.open("a", 3, limit=3)

@@ -82,8 +82,6 @@ class BlockTables:
                 self.discard(spare)
             table.runs[-1] = Run(last.start, last.length + blocks)
         else:
-            while self.free - self.spared < blocks:
-                self.evict()
             table.runs += self._scatter(blocks)
             table.zone_end = 0  # it was behind another run
         self.used += blocks
@@ -143,10 +141,9 @@ class BlockTables:
     def _make_place(self, blocks: int, limit: int) -> Run | None:
         """Spares make way for a gap that a view needs, if one can come of it."""
         place = self._place(blocks, limit)
-        if not self.spares:
+        if not self.spares or blocks > self._longest(zones=False):
             return place
-        longest = max((gap.length for gap in self._gaps(zones=True, spares=False)), default=0)
-        wanted = limit if limit <= longest else blocks
+        wanted = limit if limit <= self._longest(zones=True) else blocks
         while self.spares and (place is None or place.length < wanted):
             self.evict()
             place = self._place(blocks, limit)
@@ -162,8 +159,15 @@ class BlockTables:
                 return max(gaps, key=lambda gap: gap.length)
         return None
 
+    def _longest(self, *, zones: bool) -> int:
+        """Of the gaps, were there no spares."""
+        return max((gap.length for gap in self._gaps(zones, spares=False)), default=0)
+
     def _scatter(self, blocks: int) -> list[Run]:
-        """The fewest runs that add up to `blocks`; room has been claimed."""
+        """The fewest runs that add up to `blocks`, for which spares make way; room has been
+        claimed."""
+        while self.free - self.spared < blocks:
+            self.evict()
         runs: list[Run] = []
         for gap in sorted(self._gaps(zones=False), key=lambda gap: -gap.length):
             if blocks == 0:
