@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 from rich.console import Group
+from rich.markup import escape
 from rich.table import Table
 
 from ..controller.attaining import Attaining
@@ -96,4 +97,4 @@ def _numbers(first: str, *others: str) -> Table:
 def _said(value: object) -> str:
     if value is None:
         return "-"
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return str(value).lower() if isinstance(value, bool) else escape(str(value))

@@ -7,6 +7,7 @@ from typing import Any
 
 import typer
 from rich.console import Console, Group
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -62,8 +63,8 @@ def _controller(one: Mapping[str, Any], journal: Mapping[str, Any]) -> Table:
     table = _plain("bold")
     up = _duration(one["uptime_s"])
     table.add_row("controller", f"{one['endpoint']}  pid {one['pid']}  up {up}")
-    table.add_row("model", str(one["model"]))
-    table.add_row("state", str(one["state_folder"]))
+    table.add_row("model", escape(str(one["model"])))
+    table.add_row("state", escape(str(one["state_folder"])))
     if journal["error"]:
         table.add_row("journal", Text(f"failing: {journal['error']}", style="red"))
     return table

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from math import isfinite
 from typing import Any, TypedDict
 
+from ..transport.complaints import MOST_TOKENS
 from ..transport.messages import Sampling
 from .errors import BadInput
 
@@ -39,14 +40,21 @@ def _whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+def _count(value: Any, least: int = 0) -> bool:
+    """What still fits a message."""
+    return _whole(value) and least <= value <= MOST_TOKENS
+
+
 def _number(value: Any) -> bool:
-    return (_whole(value) or isinstance(value, float)) and isfinite(value)
+    if _whole(value):
+        return abs(value) < 2**53  # a float has it exactly
+    return isinstance(value, float) and isfinite(value)
 
 
 _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "max_tokens": (lambda v: _whole(v) and v >= 1, "a whole number from 1 up"),
+    "max_tokens": (lambda v: _count(v, 1), f"a whole number from 1 to {MOST_TOKENS}"),
     "temperature": (lambda v: _number(v) and v >= 0, "a number from 0 up"),
-    "top_k": (lambda v: _whole(v) and v >= 0, "a whole number from 0 (off) up"),
+    "top_k": (_count, f"a whole number from 0 (off) to {MOST_TOKENS}"),
     "top_p": (lambda v: _number(v) and 0 < v <= 1, "a number above 0, up to 1"),
     "min_p": (lambda v: _number(v) and 0 <= v <= 1, "a number from 0 to 1"),
     "repetition_penalty": (lambda v: _number(v) and v > 0, "a number above 0"),
@@ -58,22 +66,19 @@ _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
         "strings that are not empty",
     ),
     "stop_token_ids": (
-        lambda v: isinstance(v, list | tuple) and all(_whole(i) and i >= 0 for i in v),
-        "token ids from 0 up",
+        lambda v: isinstance(v, list | tuple) and all(map(_count, v)),
+        f"token ids from 0 to {MOST_TOKENS}",
     ),
     "ignore_eos": (lambda v: isinstance(v, bool), "True or False"),
-    "logprobs": (lambda v: v is None or (_whole(v) and v >= 0), "a whole number from 0 up"),
+    "logprobs": (lambda v: v is None or _count(v), "a whole number from 0 up"),
     "timeout_s": (lambda v: v is None or (_number(v) and v > 0), "a number of seconds above 0"),
     "slo": (lambda v: v is None or (isinstance(v, str) and bool(v)), "the name of an SLO class"),
     "ttft_ms": (lambda v: v is None or (_number(v) and v > 0), "a number of ms above 0"),
     "tpot_ms": (lambda v: v is None or (_number(v) and v > 0), "a number of ms above 0"),
     "request_id": (lambda v: v is None or (isinstance(v, str) and bool(v)), "a string"),
     "token_ids": (
-        lambda v: (
-            v is None
-            or (isinstance(v, list | tuple) and bool(v) and all(_whole(i) and i >= 0 for i in v))
-        ),
-        "token ids from 0 up, at least one",
+        lambda v: v is None or (isinstance(v, list | tuple) and bool(v) and all(map(_count, v))),
+        f"token ids from 0 to {MOST_TOKENS}, at least one",
     ),
 }
 

@@ -67,7 +67,8 @@ class Cluster:
     def __post_init__(self) -> None:
         served = frozenset().union(*(group.stages for group in self.groups if group.count))
         if missing := TEXT - served:
-            raise ValueError(f"expected workers for every text stage, got none for {missing}")
+            lacking = role_of(missing)
+            raise ValueError(f"expected workers for every text stage, got none for {lacking}")
 
     @property
     def gpus(self) -> int:

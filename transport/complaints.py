@@ -34,7 +34,7 @@ def complaint(sampling: Sampling) -> str | None:
     for name, least, most in (("max_tokens", 1, MOST_TOKENS), ("top_k", 0, MOST_TOKENS)):
         value = getattr(sampling, name)
         if not least <= value <= most:
-            return f"expected {name} of at least {least}, got {value}"
+            return f"expected {name} from {least} to {most}, got {value}"
     return _complaint_about_lists(sampling)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,7 +14,7 @@ from ...transport.channels import BadAddress, is_loopback
 from ..launching.needs import need
 from ..naming import unknown
 from .classes import check_name, slo_classes
-from .known import KNOWN
+from .known import KNOWN, MEANS
 from .reading import BadConfig, converted, table_of
 from .tables import (
     AdmissionTable,
@@ -73,6 +73,7 @@ def checked(tables: dict[str, Any]) -> Config:
     )
     _check_controller(config.controller)
     _check_launching(config.launching)
+    _check_means(config.scaling.means)
     for role, stage in config.stages.items():
         _check_stage(role, stage)
     for path in KNOWN:
@@ -109,6 +110,14 @@ def _check_launching(table: LaunchingTable) -> None:
             need(role, text)
         except ValueError as error:
             raise BadConfig(f"launching.ray_resources: {error}") from error
+
+
+def _check_means(means: Sequence[str]) -> None:
+    if not means:
+        raise BadConfig(f"scaling.means: expected some of {', '.join(MEANS)}, got none")
+    for one in means:
+        if one not in MEANS:
+            raise BadConfig(f"scaling.means: {unknown('some', one, MEANS)}")
 
 
 def _check_role(role: str) -> None:

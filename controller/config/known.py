@@ -7,6 +7,7 @@ from collections.abc import Collection
 from ...scheduler.binding import BINDINGS
 from ...scheduler.degrading import ADMISSIONS
 from ...scheduler.routing import ROUTINGS
+from ...scheduler.scaling.limits import Means
 
 KNOWN: dict[str, Collection[str]] = {
     "admission.policy": ADMISSIONS,
@@ -15,3 +16,5 @@ KNOWN: dict[str, Collection[str]] = {
     "scaling.policy": ("off", "paper", "modserve"),
     "scaling.launcher": ("manual", "local", "ray"),
 }
+
+MEANS = tuple(one.value for one in Means)

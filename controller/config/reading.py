@@ -17,8 +17,11 @@ KINDS = {
     "float": "a number",
     "str": "a text",
     "bool": "true or false",
+    "array": "a list",
+    "object": "a table",
     ">=": "from",
     ">": "above",
+    "<=": "up to",
 }
 
 T = TypeVar("T", bound=Table)

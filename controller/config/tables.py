@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from msgspec import Meta, Struct
 
-One = Annotated[int, Meta(ge=1)]
-Zero = Annotated[int, Meta(ge=0)]
+MOST = 2**31 - 1  # what is shown as JSON, or multiplied to bytes, stays within 64 bits
+
+One = Annotated[int, Meta(ge=1, le=MOST)]
+Zero = Annotated[int, Meta(ge=0, le=MOST)]
+Rank = Annotated[int, Meta(ge=-MOST, le=MOST)]
 Above = Annotated[float, Meta(gt=0)]
 
 
@@ -34,7 +37,7 @@ class SloTable(Table, frozen=True, kw_only=True):
     ttft_ms: Above | None = None
     tpot_ms: Above | None = None
     image_token_ms: Annotated[float, Meta(ge=0)] | None = None
-    priority: int | None = None
+    priority: Rank | None = None
     degrade_to: str | None = None
 
 
@@ -61,7 +64,7 @@ class ScalingTable(Table, frozen=True, kw_only=True):
     drain_s: Above | None = None
     burst_s: Above | None = None
     switch_window_s: Above | None = None
-    means: tuple[Literal["launch", "switch"], ...] = ("launch", "switch")
+    means: tuple[str, ...] = ("launch", "switch")
 
 
 class AdmissionTable(Table, frozen=True, kw_only=True):

@@ -20,6 +20,7 @@ from .arrivals import Arrival
 from .draws import SIDE, Dice, Draw, Size, squares
 
 IMAGE_TOKENS, LEAST_IMAGE_TOKENS = 1105, 85  # Azure's, for one image
+DIGITS = 9  # of a count: more are a mistake
 PATCH = 28  # pixels: the side of the square that ServeGen counts as one token
 # ServeGen's tokens per image: median 400, 90th percentile 1,224; the side goes with their root
 SERVEGEN_SIZES: Draw[Size] = squares(log(PATCH * sqrt(400)), log(1224 / 400) / 2 / 1.2815515655)
@@ -55,20 +56,24 @@ class Row:
 
     def count(self, column: str) -> int:
         text = self._fields[column]
-        if not (text.isascii() and text.isdigit()):
-            raise self.bad(column, "a whole number from 0 up")
+        if not _is_count(text):
+            raise self.bad(column, f"a whole number of at most {DIGITS} digits")
         return int(text)
 
     def counts(self, column: str) -> list[int]:
         """`a|b|c`, or nothing at all."""
         parts = self._fields[column].split("|") if self._fields[column] else []
-        if not all(part.isascii() and part.isdigit() for part in parts):
+        if not all(map(_is_count, parts)):
             raise self.bad(column, "whole numbers like 252|6")
         return [int(part) for part in parts]
 
     def bad(self, column: str, expected: str) -> BadTrace:
         got = " ".join(self._fields[column].split())[:40] or "nothing"
         return BadTrace(f"line {self._line}, column {column}: expected {expected}, got {got}")
+
+
+def _is_count(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= DIGITS
 
 
 def _azure(row: Row, at_s: float, size: Draw[Size], dice: Dice) -> Arrival:

@@ -45,6 +45,12 @@ def test_a_file_without_stages_says_so(tmp_path: Path, capsys: pytest.CaptureFix
     assert "workers are not limited" in capsys.readouterr().out
 
 
+def test_brackets_in_a_value_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.toml").write_text("[launching]\ndata_host = '[/b][fe80::1]'")
+    assert run(["check-config", str(tmp_path / "a.toml")]) == 0
+    assert "[/b][fe80::1]" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("command", ["check-config", "start-controller --config"])
 @pytest.mark.parametrize(
     ("text", "expected"),

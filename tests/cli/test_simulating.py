@@ -143,7 +143,7 @@ def test_the_screen_has_a_table_and_the_folder_plots(
             "--model llama3.2-11b --gpus 8 --layout text=2@4 --image-share 1",
             "expected workers for encode, got none for 1000 images",
         ),
-        ("--model llama3.2-11b --gpus 8 --layout encode=8@1", "expected workers for every text"),
+        ("--model llama3.2-11b --gpus 8 --layout encode=8@1", "text stage, got none for text"),
         ("--model llava-ov-72b --gpus 8 --layout all=8@1", "that fit on 1 a100, got 146 GB"),
         ("--model llama3.2-11b --gpus 9 --layout all=3@3", "that divides 32 heads, got 3"),
         ("--model llama3.2-11b --gpus 8 --scale 0", "expected a number above 0, got 0"),

@@ -145,7 +145,7 @@ async def test_a_stranger_cannot_cancel_what_another_client_asked() -> None:
 @pytest.mark.parametrize(
     ("submit", "code", "sentence"),
     [
-        ({"max_tokens": 0}, "parameter", "max_tokens of at least 1, got 0"),
+        ({"max_tokens": 0}, "parameter", "max_tokens from 1 to 2147483647, got 0"),
         ({"temperature": float("nan")}, "parameter", "temperature from 0 to 100, got nan"),
         ({"top_p": float("inf")}, "parameter", "top_p from 0 to 1, got inf"),
         ({"text": "x " * 9000}, "too_long", "expected a prompt below"),
