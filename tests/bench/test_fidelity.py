@@ -29,9 +29,9 @@ def test_a_ratio_may_be_off_to_both_sides() -> None:
 
 @pytest.mark.slow
 def test_the_simulator_foretells_emulated_workers() -> None:
-    """Costs five times an A100's, so that a machine with other work is no part of them."""
+    """Costs ten times an A100's, so that a machine with other work is no part of them."""
     load = replace(LOAD, requests=12, rate=6.0, output_tokens="4-8", image_share=0.5)
-    told = emulated({"encode": 2, "text": 2}, load, slower=5.0)
+    told = emulated({"encode": 2, "text": 2}, load, slower=10.0)
     assert told.requests == 12
     by_kind = {"TTFT, text", "TTFT, images", "TPOT"}
     for kind in by_kind:
