@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import msgspec
@@ -48,10 +49,15 @@ class Stand:
     def add(self, count: int, *, step_s: float = 0.0, kv_blocks: int = 2**20) -> int:
         """Emulated text workers whose steps take so long; the id of their process."""
         text = TextCost(step_s, 0.0, 0.0, 0.0, 0.0) if step_s else None
-        profile = self.home / f"{count}-{step_s:g}-{kv_blocks}.json"
-        profile.write_bytes(msgspec.json.encode(Emulation(Costs(text=text), kv_blocks)))
+        return self.emulate("text", count, Emulation(Costs(text=text), kv_blocks))
+
+    def emulate(self, role: str, count: int, emulation: Emulation) -> int:
+        """Workers of one role in one process; its id."""
+        written = msgspec.json.encode(emulation)
+        profile = self.home / f"{role}-{sha256(written).hexdigest()[:16]}.json"
+        profile.write_bytes(written)
         out = self._msctl(
-            "add-worker", "--stage", "text", "--emulate", str(profile), "--count", str(count)
+            "add-worker", "--stage", role, "--emulate", str(profile), "--count", str(count)
         )
         return int(out.split()[3])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from math import inf
 
 from ..scheduler.costs.costs import Costs, LinkCost
@@ -13,6 +14,14 @@ from ..scheduler.costs.spec import ModelSpec
 from ..scheduler.scaling.limits import Limits
 from ..scheduler.stage import Stage, role_of
 from ..scheduler.terms import Terms
+
+
+class Counted(Enum):
+    """Which rows of an image `EncodeCost` counts."""
+
+    COMPUTED = auto()  # by the tower, padding too: as derived costs do
+    EMBEDDED = auto()  # of the embedding: as measured costs do, and a controller
+
 
 TEXT = frozenset({Stage.PREFILL, Stage.DECODE})
 STAGING_SHARE = 0.1  # of what the weights leave of a text worker's memory; as much for a store
@@ -63,6 +72,7 @@ class Cluster:
     cold_start_s: float = 60.0  # of a worker that is launched
     switch_s: float = 1.0  # of one that changes its stages
     loss_every_s: float = inf  # a worker is lost so often on average; another is launched
+    counted: Counted = Counted.COMPUTED
 
     def __post_init__(self) -> None:
         served = frozenset().union(*(group.stages for group in self.groups if group.count))

@@ -29,7 +29,7 @@ class Serving:
         self.core = Core(cluster.terms, cluster.scheduling.bind)
         self.open: dict[str, Ticket] = {}
         self._spec, self._agenda, self._watch = cluster.spec, agenda, watch
-        self._tickets = Tickets(cluster.spec, cluster.scheduling)
+        self._tickets = Tickets(cluster.spec, cluster.scheduling, cluster.counted)
         self._links = Links(agenda, cluster.link)
         self.crew = Crew(cluster, agenda, self.pump, self._stepped, self._encoded)
         self._scaling: Scaling | None = None

@@ -14,7 +14,7 @@ from ..scheduler.media import MediaItem
 from ..scheduler.pacing import gap_of
 from ..scheduler.request import Phase, Request
 from .arrival import Arrival
-from .cluster import Scheduling
+from .cluster import Counted, Scheduling
 from .outcome import Outcome
 
 
@@ -44,8 +44,9 @@ class Ticket:
 
 
 class Tickets:
-    def __init__(self, spec: ModelSpec, scheduling: Scheduling) -> None:
+    def __init__(self, spec: ModelSpec, scheduling: Scheduling, counted: Counted) -> None:
         self._spec, self._timeout_s = spec, scheduling.timeout_s
+        self._counted = counted
         self._paced = scheduling.paced
         self._shape = cache(spec.image)
         language = spec.language
@@ -74,7 +75,9 @@ class Tickets:
         return Ticket(request, asked.at_s, tuple(ends[:-1]), pixels, rows)
 
     def _item(self, key: str, shape: ImageShape) -> MediaItem:
-        return MediaItem(key, shape.rows, self._spec.encode_tokens(shape))
+        computed = self._counted is Counted.COMPUTED
+        work = self._spec.encode_tokens(shape) if computed else shape.rows
+        return MediaItem(key, shape.rows, work)
 
     def sequence(self, ticket: Ticket, run: int, doing: Doing, *, hand_over: bool) -> Sequence:
         """For the run that the request begins now."""

@@ -1,0 +1,146 @@
+"""How near the simulator comes to the real thing: the same load, told by both.
+
+    python bench/fidelity.py [--only text,mixed,real] [--workers 16] [--quick] [--json FILE]
+
+`text` and `mixed`: a real controller with emulated workers that sleep (emulating.py); they and the
+simulated ones have the same costs, so what differs is controller, client, messages and timers:
+`--slower` makes that small against the costs where a machine is busy.
+
+`real`: an encode worker and a text worker that compute a checkpoint on this CPU with one thread
+each, and a cluster of the costs that profiling has measured here just before, so that their error
+comes in, too; what the simulator does not know is that controller, client and both workers share
+the cores.
+
+All requests are sent open loop, and the simulator is told when each of them was really sent.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+import torch
+from rich.console import Console
+
+from modserve.bench import machine
+from modserve.bench.agreement import Compared, compared, show
+from modserve.bench.emulating import Wanted, mixed, text
+from modserve.bench.foretelling import Load, alone_s, foretell, replica, send
+from modserve.bench.options import some_of
+from modserve.bench.stand import MODEL
+from modserve.cli.cluster import Cluster as Processes
+from modserve.cli.cluster import wait_for
+from modserve.client import Client
+from modserve.scheduler.costs.costs import Costs
+from modserve.scheduler.costs.profile import Profile, costs_from
+from modserve.worker.profiling.measuring import profiles
+from modserve.worker.profiling.options import ProfilingOptions
+
+TOLD = ("workers", "slower", "seconds", "rate", "seed")
+
+
+class Fidelity(msgspec.Struct, frozen=True):
+    machine: machine.Machine
+    settings: Mapping[str, int | float | str]
+    parts: Mapping[str, Compared]
+
+
+def main() -> int:
+    given = _arguments()
+    console = Console(width=None if sys.stdout.isatty() else 110)
+    about = machine.describe()
+    console.print(f"{about.cpu}, {about.cores} cores, Python {about.python}")
+    parts: dict[str, Compared] = {}
+    for name in given.only:
+        parts[name] = PARTS[name](given)
+        show(parts[name], console)
+    settings = {name: getattr(given, name) for name in TOLD}
+    settings["checkpoint"] = given.checkpoint.name
+    written = msgspec.json.encode(Fidelity(about, settings, parts))
+    given.json.parent.mkdir(parents=True, exist_ok=True)
+    given.json.write_bytes(msgspec.json.format(written, indent=2) + b"\n")
+    return 0
+
+
+# The parts.
+
+
+def real(given: argparse.Namespace) -> Compared:
+    """Of the link to the next process nothing is measured: it takes no time in the simulation."""
+    folder, rate = given.checkpoint, given.rate
+    load = Load(
+        round(rate * given.seconds),
+        rate,
+        "32-256",
+        "16-64",
+        image_share=0.3,
+        images="1",
+        size="lognormal:300,600",
+        seed=given.seed,
+    )
+    asked, costs = load.drawn(), _measured(folder)
+    with Processes(str(folder)) as processes:
+        for launch in [processes.launch(role, threads=1) for role in ("encode", "text")]:
+            wait_for(launch)
+        with Client(processes.endpoint) as client:
+            blocks = max(one["kv_blocks"] for one in client.status()["workers"])
+        overhead_s = alone_s(processes.endpoint, folder, costs.text)
+        begun = time.monotonic()
+        records = send(processes.endpoint, folder, asked, load.seed)
+        took_s = time.monotonic() - begun
+    groups = [replica(role, 1, costs, blocks) for role in ("encode", "text")]
+    outcomes = foretell(folder, groups, costs.link, asked, records)
+    title = f"{folder.name}, an encode and a text worker on this CPU"
+    return compared(title, records, outcomes, took_s, overhead_s)
+
+
+PARTS: dict[str, Callable[[argparse.Namespace], Compared]] = {
+    "text": lambda given: text(_wanted(given)),
+    "mixed": lambda given: mixed(_wanted(given)),
+    "real": real,
+}
+
+
+def _wanted(given: argparse.Namespace) -> Wanted:
+    return Wanted(given.workers, given.seconds, given.slower, given.seed)
+
+
+def _measured(folder: Path) -> Costs:
+    """As a worker of one thread takes them."""
+    options, before = ProfilingOptions(str(folder), threads=1, quick=True), torch.get_num_threads()
+    found: Sequence[Profile] = [*profiles(options, torch.device("cpu"), _silent)]
+    torch.set_num_threads(before)
+    return costs_from(found)
+
+
+def _silent(what: str, done: int, total: int) -> None:
+    """How far profiling is."""
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument(
+        "--only", metavar="PARTS", type=some_of(PARTS), default=list(PARTS), help=", ".join(PARTS)
+    )
+    parser.add_argument("--workers", type=int, default=16, help="emulated ones, 2 at least")
+    parser.add_argument(
+        "--slower", type=float, default=1.0, help="emulated ones, for machines that are busy"
+    )
+    parser.add_argument("--seconds", type=float, default=60.0, help="of each load")
+    parser.add_argument("--quick", action="store_true", help="5 seconds: its numbers are noise")
+    parser.add_argument("--rate", type=float, default=4.0, help="requests/s of `real`")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--checkpoint", type=Path, metavar="FOLDER", default=MODEL)
+    results = Path(__file__).parent / "results" / "fidelity.json"
+    parser.add_argument("--json", type=Path, metavar="FILE", default=results)
+    given = parser.parse_args()
+    given.seconds = 5.0 if given.quick else given.seconds
+    return given
+
+
+if __name__ == "__main__":
+    sys.exit(main())
