@@ -41,8 +41,10 @@ def verdict(done: Planned) -> str:
     whole, split = done.plan.whole, done.plan.split
     if whole is None or split is None:
         if whole is None:
-            return "Splitting pays: no layout of all that was simulated holds."
-        return "Splitting does not pay: no layout that splits and was simulated holds."
+            return (
+                "Splitting pays: of the layouts that do not split, none that was simulated holds."
+            )
+        return "Splitting does not pay: of the layouts that split, none that was simulated holds."
     ours, theirs = write_layout(split.layout), write_layout(whole.layout)
     if done.scale is None:
         return _by_rate(ours, theirs, split.scale * done.rate, whole.scale * done.rate)

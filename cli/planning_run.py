@@ -67,13 +67,7 @@ def planned(given: Mapping[str, Any]) -> Planned:
             seed=given["seed"],
             told=told,
         )
-        brief = replace(
-            full,
-            asked=asked[: max(FEWEST, len(asked) // BRIEF)],
-            tolerance=max(COARSE, given["tolerance"]),
-            seen={},
-        )
-        made = plan(goal, demand, found, brief, full)
+        made = plan(goal, demand, found, _brief(full), full)
     return Planned(
         asked={one: given[one] for one in TOLD} | {"trace": name},
         rate=rate,
@@ -83,6 +77,13 @@ def planned(given: Mapping[str, Any]) -> Planned:
         plan=made,
         notes=notes,
     )
+
+
+def _brief(full: Trials) -> Trials:
+    """The beginning of it."""
+    few = max(FEWEST, len(full.asked) // BRIEF)
+    tolerance = max(COARSE, full.tolerance)
+    return replace(full, asked=full.asked[:few], tolerance=tolerance, seen={})
 
 
 def _workload(given: Mapping[str, Any]) -> tuple[list[Arrival], str, list[str]]:
@@ -98,15 +99,15 @@ def _workload(given: Mapping[str, Any]) -> tuple[list[Arrival], str, list[str]]:
         images_per_request="1",
     )
     source, most = source_of(wanted), given["num_prompts"]
-    asked = list(islice(source.begin(), most + 1))
+    found = list(islice(source.begin(), most + 1))
+    asked, notes = found[:most], list(source.notes)
     if not asked or not asked[-1].at_s:
         raise NotSimulated(
             f"expected requests at different times in {source.name}, got {len(asked)} at one"
         )
-    notes = list(source.notes)
-    if len(asked) > most:
+    if len(found) > most:
         notes.append(f"{source.name}: the first {most:,} of its requests (--num-prompts).")
-    return asked[:most], source.name, notes
+    return asked, source.name, notes
 
 
 @contextmanager

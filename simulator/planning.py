@@ -74,7 +74,7 @@ def _plan(
     return Plan(best, ranked[1:], _changes(goal, full, best), whole, split)
 
 
-def _possible(goal: Goal, demand: Demand, found: Iterable[Shape], attainment: float) -> list[Guess]:
+def _possible(goal: Goal, demand: Demand, found: Sequence[Shape], attainment: float) -> list[Guess]:
     if not found:
         raise NoPlan(f"expected room for the KV of {demand.spec.name}'s requests, got none")
     guesses = [guess for shape in found if (guess := goal.guess(shape)) is not None]

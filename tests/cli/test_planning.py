@@ -32,6 +32,7 @@ def planned(capsys: pytest.CaptureFixture[str], trace: Path, *options: str) -> d
     return body
 
 
+@pytest.mark.slow
 def test_the_fewest_gpus_for_a_rate(trace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = planned(capsys, trace, "--scale", "5")
     again = planned(capsys, trace, "--rate", str(found["wanted_req_s"]))

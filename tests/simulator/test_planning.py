@@ -97,7 +97,7 @@ def test_a_model_that_fits_nowhere_is_refused() -> None:
     giant = replace(SPEC, language=replace(SPEC.language, hidden=2**17))
     promised = per_request(Monolith(SPEC, CARD), 5.0)
     of = Demand(giant, CARD, ASKED, promised, WHICH.scheduling)
-    with pytest.raises(NoPlan, match="expected weights of llava-ov-7b .* that fit on 4 h100, got"):
+    with pytest.raises(NoPlan, match=r"expected weights of llava-ov-7b .* that fit on 4 h100, got"):
         plan(Fastest(of, 8, RATE), of, shapes(of), trials(), trials())
 
 
