@@ -15,6 +15,7 @@ from . import (
     events,
     generate,
     keys,
+    planning,
     profiling,
     scale,
     simulating,
@@ -37,6 +38,7 @@ GROUPS = (
     benching,
     profiling,
     simulating,
+    planning,
     demo,
 )  # in the order in which --help lists their commands
 

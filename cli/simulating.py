@@ -42,11 +42,11 @@ def add(app: typer.Typer) -> None:
     )(simulate)
 
 
-def _option(metavar: str, help: str, **how: Any) -> Any:
+def option(metavar: str, help: str, **how: Any) -> Any:
     return typer.Option(metavar=metavar, help=help, **how)
 
 
-def _positive(value: float) -> float:
+def positive(value: float) -> float:
     if isnan(value) or not value > 0:
         raise typer.BadParameter(f"expected a number above 0, got {value:g}")
     return value
@@ -54,46 +54,46 @@ def _positive(value: float) -> float:
 
 def simulate(
     context: typer.Context,
-    model: Annotated[str, _option("NAME", f"{', '.join(MODELS)}.")],
-    gpus: Annotated[int, _option("N", "GPUs of the cluster.", min=1)],
-    system: Annotated[str, _option("NAME", f"{', '.join(SYSTEMS)}.")] = "modserve",
-    gpu: Annotated[str, _option("NAME", f"{', '.join(GPUS)}.")] = "a100",
+    model: Annotated[str, option("NAME", f"{', '.join(MODELS)}.")],
+    gpus: Annotated[int, option("N", "GPUs of the cluster.", min=1)],
+    system: Annotated[str, option("NAME", f"{', '.join(SYSTEMS)}.")] = "modserve",
+    gpu: Annotated[str, option("NAME", f"{', '.join(GPUS)}.")] = "a100",
     layout: Annotated[
         str | None,
-        _option("LAYOUT", "Workers, and GPUs of each: encode=48@1,text=20@4; else the system's."),
+        option("LAYOUT", "Workers, and GPUs of each: encode=48@1,text=20@4; else the system's."),
     ] = None,
     trace: Annotated[
         Path | None,
-        _option("FILE", "Requests from a CSV file, .gz or not; else they are drawn."),
+        option("FILE", "Requests from a CSV file, .gz or not; else they are drawn."),
     ] = None,
-    start: Annotated[str | None, _option("TIME", "With --trace: from here on.")] = None,
-    duration: Annotated[str | None, _option("TIME", "With --trace: for so long.")] = None,
+    start: Annotated[str | None, option("TIME", "With --trace: from here on.")] = None,
+    duration: Annotated[str | None, option("TIME", "With --trace: for so long.")] = None,
     num_prompts: Annotated[
         int | None,
-        _option("N", "Requests: of a trace all, or N, beginning again where it ends.", min=1),
+        option("N", "Requests: of a trace all, or N, beginning again where it ends.", min=1),
     ] = None,
-    scale: Annotated[float, _option("X", "X times the rate.", callback=_positive)] = 1.0,
+    scale: Annotated[float, option("X", "X times the rate.", callback=positive)] = 1.0,
     request_rate: Annotated[
-        float, _option("R", "Without --trace: requests a second.", callback=_positive)
+        float, option("R", "Without --trace: requests a second.", callback=positive)
     ] = 1.0,
     burstiness: Annotated[
-        float, _option("X", "Shape of the gamma distributed gaps; 1: Poisson.", callback=_positive)
+        float, option("X", "Shape of the gamma distributed gaps; 1: Poisson.", callback=positive)
     ] = 1.0,
-    input_len: Annotated[str, _option("N", "Text tokens of a prompt: 128, or 64-256.")] = "128",
-    output_len: Annotated[str, _option("N", "Tokens of an answer: 48, or 16-64.")] = "48",
+    input_len: Annotated[str, option("N", "Text tokens of a prompt: 128, or 64-256.")] = "128",
+    output_len: Annotated[str, option("N", "Tokens of an answer: 48, or 16-64.")] = "48",
     image_share: Annotated[
-        float, _option("X", "Share of the requests with images.", min=0, max=1)
+        float, option("X", "Share of the requests with images.", min=0, max=1)
     ] = 0.0,
     images_per_request: Annotated[
-        str, _option("N", "Images where there are some: 1, or 1:0.66,3:0.34 by weight.")
+        str, option("N", "Images where there are some: 1, or 1:0.66,3:0.34 by weight.")
     ] = "1",
     image_size: Annotated[
         str | None,
-        _option("SIZE", "448x448, 448x448:0.7,1280x720:0.3, or lognormal:MEDIAN,P95 of a side."),
+        option("SIZE", "448x448, 448x448:0.7,1280x720:0.3, or lognormal:MEDIAN,P95 of a side."),
     ] = None,
-    slo: Annotated[str, _option("KIND", f"{' or '.join(PROMISES)}.")] = "per-request",
+    slo: Annotated[str, option("KIND", f"{' or '.join(PROMISES)}.")] = "per-request",
     slo_factor: Annotated[
-        float, _option("F", "Times what it takes alone.", callback=_positive)
+        float, option("F", "Times what it takes alone.", callback=positive)
     ] = 5.0,
     autoscale: Annotated[
         bool, typer.Option("--autoscale", help="Let the system launch and drain workers.")
@@ -102,16 +102,16 @@ def simulate(
         bool, typer.Option("--search", help="Find the highest --scale that holds --attainment.")
     ] = False,
     attainment: Annotated[
-        float, _option("X", "Share of the requests in time.", min=0, max=1)
+        float, option("X", "Share of the requests in time.", min=0, max=1)
     ] = 0.99,
     tolerance: Annotated[
-        float, _option("X", "How near the search comes, relatively.", callback=_positive)
+        float, option("X", "How near the search comes, relatively.", callback=positive)
     ] = 0.02,
-    seed: Annotated[int, _option("N", "The same seed, the same figures.", min=0)] = 0,
+    seed: Annotated[int, option("N", "The same seed, the same figures.", min=0)] = 0,
     json: Annotated[
-        Path | None, _option("FILE", "Write the figures there, as JSON; - : to the screen.")
+        Path | None, option("FILE", "Write the figures there, as JSON; - : to the screen.")
     ] = None,
-    plot: Annotated[Path | None, _option("DIR", "Draw latencies, workers and their use.")] = None,
+    plot: Annotated[Path | None, option("DIR", "Draw latencies, workers and their use.")] = None,
 ) -> None:
     """Run the real scheduler on a cluster of any size, under a virtual clock.
 
@@ -133,7 +133,7 @@ def simulate(
     found = body(setting, done, time.monotonic() - began)
     if json is None or str(json) != "-":
         show(found, setting.notes, done.probes, console())
-    _save(found, json)
+    save(found, json)
     if plot is not None:
         _draw(setting, done, plot)
 
@@ -159,7 +159,7 @@ def _flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def _save(found: dict[str, Any], file: Path | None) -> None:
+def save(found: dict[str, Any], file: Path | None) -> None:
     if file is None:
         return
     text = orjson.dumps(found, option=orjson.OPT_INDENT_2)

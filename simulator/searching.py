@@ -81,6 +81,11 @@ class Search:
                 low, best = middle, better
         return Found(low, best, self._probes)
 
+    def at(self, scale: float) -> Probe:
+        """That one alone."""
+        self._try(scale)
+        return self._probes[-1]
+
     def _try(self, scale: float) -> Result | None:
         """None where it does not hold."""
         count = _Count(self._attainment, self._requests, self._watch)

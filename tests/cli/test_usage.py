@@ -14,7 +14,7 @@ from modserve.cli.main import run
 COMMANDS = (
     *("start-controller", "check-config", "add-worker", "remove-worker", "status"),
     *("set-stage", "drain", "scale", "events"),
-    *("generate", "bench", "profile", "stop", "demo"),
+    *("generate", "bench", "profile", "simulate", "plan", "stop", "demo"),
 )
 
 
