@@ -17,11 +17,16 @@ from .simulation_setting import Setting
 
 KINDS = ("text", "image")
 QUANTILES = ("p50", "p90", "p99")
+SCHEDULED = (  # what makes one system another
+    *("bind", "routing", "order", "placing", "step_tokens", "paced"),
+    *("step_image_tokens", "image_cache_bytes", "scaling"),
+)
 
 
 def body(setting: Setting, done: Run, wall_s: float) -> dict[str, Any]:
     """All but `wall_s` is the same for the same seed."""
     figures, ran = done.result.tally.body(), done.result.ran
+    scheduling = setting.scenario.cluster.scheduling
     kinds = {kind: figures.pop(kind) for kind in KINDS}
     return {
         **figures,
@@ -32,6 +37,7 @@ def body(setting: Setting, done: Run, wall_s: float) -> dict[str, Any]:
         **setting.asked,
         "scale": done.scale,
         "layout": write_layout(setting.layout),
+        "scheduling": {name: getattr(scheduling, name) for name in SCHEDULED},
         "utilisation": dict(ran.utilisation),
         "workers": _changes(ran.workers),
         "virtual_s": ran.virtual_s,
@@ -85,13 +91,20 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
 def _sentences(found: Mapping[str, Any]) -> list[str]:
     busy = ", ".join(f"{pool} {share_:.0%}" for pool, share_ in found["utilisation"].items())
     held = "-" if found["gpus_mean"] is None else f"{found['gpus_mean']:.1f}"
-    lines = [f"{found['layout']}: {held} GPUs on average, busy: {busy or 'nobody'}."]
+    told = ", ".join(f"{name} {_word(value)}" for name, value in found["scheduling"].items())
+    lines = [f"{found['layout']}: {held} GPUs on average, busy: {busy or 'nobody'}.", f"{told}."]
     if found["ceiling"] < 1:
         lines.append(
             f"With nobody in the way {share(found['ceiling'])} of the requests would be in time."
         )
     minutes, seconds = divmod(found["wall_s"], 60)
     return [*lines, f"{found['virtual_s']:,.0f} s simulated in {minutes:.0f} min {seconds:.1f} s."]
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "all" if value is None else str(value)
 
 
 def _tried(probes: Sequence[Probe]) -> Table:

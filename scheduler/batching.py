@@ -6,7 +6,7 @@ tokens, blocks or tensors stand behind them is the caller's business.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 
@@ -45,14 +45,16 @@ def tightest(runnable: Iterable[Runnable]) -> float:
     return min((one.gap_s for one in runnable if one.decoding), default=inf)
 
 
-def next_batch(runnable: Iterable[Runnable], budget: int) -> list[tuple[str, int]]:
+def next_batch(
+    runnable: Iterable[Runnable], budget: int, order: str = "slack"
+) -> list[tuple[str, int]]:
     """(request id, tokens) of the next step, in the order in which their rows are laid out.
 
     Every decode takes its one token, also beyond `budget`: a token already promised to a reader
     waits for nobody. What is left goes to the prefills by what they still miss, shortest first
     and older ones before younger ones (aging.py), so that mostly the ones under way go on. Where
     age put a long one first, the shorter ones may take all but a quarter: it is not kept from
-    going on, and they need not wait for all of it.
+    going on, and they need not wait for all of it. By the order `fifo` they do.
     """
     everybody = list(runnable)
     taken = {one.request_id: 1 for one in everybody if one.decoding}
@@ -60,7 +62,7 @@ def next_batch(runnable: Iterable[Runnable], budget: int) -> list[tuple[str, int
         (one for one in everybody if _missing(one) > 0 and not one.decoding), key=_rank
     )
     left = budget - len(taken)
-    for request, most in _turns(prefills, left):
+    for request, most in TURNS[order](prefills, left):
         tokens = min(_missing(request) - taken.get(request.request_id, 0), most, left)
         if tokens > 0:
             taken[request.request_id] = taken.get(request.request_id, 0) + tokens
@@ -77,6 +79,15 @@ def _turns(prefills: Sequence[Runnable], budget: int) -> Iterator[tuple[Runnable
     yield first, -(-budget // 4) if shorter else budget
     yield from ((one, budget) for one in sorted(shorter, key=_missing))
     yield from ((one, budget) for one in prefills)
+
+
+def _in_order(prefills: Sequence[Runnable], budget: int) -> Iterator[tuple[Runnable, int]]:
+    yield from ((one, budget) for one in prefills)
+
+
+Turns = Callable[[Sequence[Runnable], int], Iterator[tuple[Runnable, int]]]
+
+TURNS: Mapping[str, Turns] = {"slack": _turns, "fifo": _in_order}  # by the names in aging.py
 
 
 def preempt(growers: Sequence[Grower], free: int) -> list[str]:

@@ -8,7 +8,7 @@ nobody. Room for the decode's growth is not booked; a watermark is kept free for
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from .media import ItemPhase
@@ -73,9 +73,10 @@ def place(
     replicas: Replicas,
     waiting_blocks: Callable[[Replica], int],
     near: Mapping[str, Near],
+    home: str | None = None,
 ) -> tuple[Replica, Replica] | None:
     """The prefill and the decode replica for `need`, often the same one; None: no room now.
-    `near`: what some replicas have of the request already."""
+    `near`: what some replicas have of the request already; `home`: where alone it may prefill."""
 
     def prefills(one: Replica) -> bool:
         return (
@@ -90,7 +91,10 @@ def place(
             one.takes_work and _has_blocks(one, need) and need.kept <= one.ledger.staging_bytes.free
         )
 
-    prefill = replicas.least(Stage.PREFILL, need.blocks, prefills, need.tokens)
+    if home is None:
+        prefill = replicas.least(Stage.PREFILL, need.blocks, prefills, need.tokens)
+    else:
+        prefill = replicas[home] if prefills(replicas[home]) else None
     if near and prefill is not None:
         others = [replicas[name] for name in near if Stage.PREFILL in replicas[name].stages]
         able = [prefill, *(one for one in others if prefills(one))]
@@ -120,19 +124,25 @@ def can_hold(replica: Replica, need: Need) -> bool:
     )
 
 
-def fits_nowhere(need: Need, replicas: Iterable[Replica]) -> bool:
-    """Whether no replica that is here could take it even when empty: nobody waits behind it."""
-    rooms = {Stage.PREFILL: need.staging, Stage.DECODE: need.kept}
-    everybody = list(replicas)
-    return not all(
-        any(
-            stage in one.stages
-            and one.takes_work
-            and need.most_blocks <= one.ledger.kv_blocks.capacity
-            and size <= one.ledger.staging_bytes.capacity
-            for one in everybody
-        )
-        for stage, size in rooms.items()
+def fits_nowhere(need: Need, replicas: Mapping[str, Replica], home: str | None = None) -> bool:
+    """Whether no replica that is here could take it even when empty: nobody waits behind it.
+    `home`: where alone it may prefill."""
+    everybody = list(replicas.values())
+    able = everybody if home is None else [replicas[home]]
+    return not (
+        any(takes_empty(one, need, Stage.PREFILL) for one in able)
+        and any(takes_empty(one, need, Stage.DECODE) for one in everybody)
+    )
+
+
+def takes_empty(one: Replica, need: Need, stage: Stage) -> bool:
+    """Whether it takes work of the stage, and would have room if it had nothing else."""
+    staging = need.staging if stage is Stage.PREFILL else need.kept
+    return (
+        stage in one.stages
+        and one.takes_work
+        and need.most_blocks <= one.ledger.kv_blocks.capacity
+        and staging <= one.ledger.staging_bytes.capacity
     )
 
 

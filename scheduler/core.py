@@ -13,7 +13,7 @@ from typing import Any
 
 from . import events as on
 from .admission import refusal
-from .aging import rank
+from .aging import ORDERS
 from .binding import BINDINGS, Need, can_hold, fits_nowhere, need_of, place
 from .commands import (
     Command,
@@ -34,10 +34,12 @@ from .ledger import ledger
 from .media import ItemPhase, MediaItem
 from .nearness import Near, Nearness
 from .outlook import Outlook
+from .placing import PLACINGS
 from .queueing import OrderedQueue
 from .replica import Replica
 from .replicas import Replicas
 from .request import Phase, Request
+from .routing import ROUTINGS
 from .slo.classes import CLASSES, SloClass
 from .terms import Terms
 from .waiting import Waiting
@@ -57,22 +59,26 @@ class Core:
         *,
         admission: str = "limits",
         routing: str = "finish",
+        order: str = "slack",
+        placing: str = "spread",
         classes: Mapping[str, SloClass] = CLASSES,
     ) -> None:
         """`runs`: where the numbers of runs begin, such that words to another core, of a process
         that had this one's place, are about other numbers. `classes`: that requests may be degraded
-        to."""
+        to. The policies are named in `binding.py`, `degrading.py`, `routing.py`, `aging.py` and
+        `placing.py`."""
         self.terms = terms
         self.requests: dict[str, Request] = {}
         self.degraded = 0  # requests, since the start
         self._by_speed = routing == "finish"
-        self.replicas = Replicas(by_speed=self._by_speed)
+        self.replicas = Replicas(ROUTINGS[routing], by_speed=self._by_speed)
         self.queue = OrderedQueue()  # requests that a text replica could start on
-        self.images = Images(terms, self.replicas, runs)
+        self.images = Images(terms, self.replicas, runs, PLACINGS[placing])
         self.nearness = Nearness(self.replicas, self.images.embeddings)
         self.waiting = Waiting(ranked=admission == "predicted")
         self.outlook = Outlook(self.replicas, self.images, self.nearness, self.waiting, self.queue)
         self._predicts, self._classes = admission == "predicted", classes
+        self._rank = ORDERS[order]
         self._bindable = BINDINGS["all" if terms.cross_attention else bind]
         self._deadlines: list[tuple[float, str]] = []
         self._arrivals = 0
@@ -209,7 +215,7 @@ class Core:
 
     def _stranded(self, request: Request) -> bool:
         need = need_of(request, self.terms)
-        return request.prefill is None and fits_nowhere(need, self.replicas.values())
+        return request.prefill is None and fits_nowhere(need, self.replicas, request.home)
 
     def _remove(self, name: str, reason: str) -> None:
         """What ran there starts over; what it stored is encoded again where it is still needed."""
@@ -271,7 +277,7 @@ class Core:
             return Refusal(reason)
         if not self._predicts:
             return None
-        slo = affordable(request, self._classes, self.outlook, self._now, waited_s)
+        slo = affordable(request, self._classes, self.outlook, self._now, waited_s, self._rank)
         if isinstance(slo, Refusal):
             return slo
         self.degraded += slo is not request.slo
@@ -282,7 +288,7 @@ class Core:
         self._arrivals += 1
         request.order = self._arrivals
         patience_s = request.deadline - self._now
-        request.rank = rank(self._now, request.prompt_tokens, request.slo.ttft_s, patience_s)
+        request.rank = self._rank(self._now, request.prompt_tokens, request.slo.ttft_s, patience_s)
         self.requests[request.id] = request
         heapq.heappush(self._deadlines, (request.deadline, request.id))
         if len(self._deadlines) > 2 * len(self.requests) + LEAST_DEADLINES:
@@ -379,10 +385,11 @@ class Core:
         while passed < len(self.queue):
             request = self.requests[self.queue.at(passed)]
             need = need_of(request, self.terms)
-            found = place(need, self.replicas, self._waiting_blocks, self._near(request))
+            near = self._near(request)
+            found = place(need, self.replicas, self._waiting_blocks, near, request.home)
             if found is not None:
                 self._bind_to(request, need, *found)
-            elif fits_nowhere(need, self.replicas.values()):
+            elif fits_nowhere(need, self.replicas, request.home):
                 passed += 1
             else:
                 return
@@ -396,6 +403,8 @@ class Core:
         if self.terms.prefix_cache:
             self.nearness.bound(request, prefill)
         for replica in {prefill.name: prefill, decode.name: decode}.values():
+            if replica.name != request.home:
+                self.replicas.given(replica)
             replica.bound.add(request.id)
             replica.ledger.kv_blocks.book(request.id, need.blocks)
             staging = need.staging if replica is prefill else need.kept
@@ -410,7 +419,7 @@ class Core:
                 self._supply(request, index, item)
 
     def _near(self, request: Request) -> Mapping[str, Near]:
-        if not (self._by_speed and (request.beginnings or request.media)):
+        if request.home or not (self._by_speed and (request.beginnings or request.media)):
             return {}
         return self.nearness.of(request, self.terms.block_size)
 

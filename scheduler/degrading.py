@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from .aging import rank
+from .aging import Rank, rank
 from .outlook import Outlook
 from .predicting import FirstToken
 from .request import Request
@@ -52,6 +52,7 @@ def affordable(
     outlook: Outlook,
     now: float,
     waited_s: float = 0.0,
+    rank: Rank = rank,
 ) -> Slo | Refusal:
     """What can be promised to a request that came `waited_s` ago: what it asks for, what the class
     promises that its own may be degraded to, or nothing. Where no speed is known it is what it

@@ -15,11 +15,13 @@ from functools import partial
 from typing import NamedTuple
 
 from .backlog import Backlog
+from .binding import need_of
 from .commands import Command, Encode, Forget
 from .media import Embedding, ItemPhase
+from .placing import Placing, spread
 from .queueing import OrderedQueue
 from .replica import Replica
-from .replicas import Replicas
+from .replicas import Fits, Replicas
 from .request import Request
 from .stage import Stage
 from .terms import Terms
@@ -31,9 +33,11 @@ class Booking(NamedTuple):
 
 
 class Images:
-    def __init__(self, terms: Terms, replicas: Replicas, runs: int = 0) -> None:
+    def __init__(
+        self, terms: Terms, replicas: Replicas, runs: int = 0, placing: Placing = spread
+    ) -> None:
         self.terms = terms
-        self._replicas = replicas
+        self._replicas, self._placing = replicas, placing
         self._runs = runs
         self.embeddings: dict[str, Embedding] = {}
         self.waiting = OrderedQueue()  # requests whose set of images is not booked
@@ -50,6 +54,7 @@ class Images:
         """(Re)start the images of `request`, which has some: it waits for a booking and holds
         nothing."""
         self.leave(request)
+        request.home = None
         for item in request.media:
             if item.phase is not ItemPhase.WAITING:
                 item.advance(ItemPhase.WAITING, now)
@@ -106,12 +111,18 @@ class Images:
         encodes: list[Encode] = []
         evicted: list[Command] = []
         own = {item.key for item in request.media}
+        home: Replica | None = None
+        if (able := self._together(request)) is not None:
+            home = self._home(request, able, own)
+            if home is None:
+                return Booking(False, [])
+            request.home = home.name
         for index in _longest_first(request):
             item = request.media[index]
             if item.key in self.embeddings:
                 continue
             size = item.rows * self.terms.row_bytes
-            replica = self._replicas.first(
+            replica = home or self._replicas.first(
                 Stage.ENCODE, partial(self._has_room, size=size, own=own), work=item.work
             )
             if replica is None:
@@ -126,6 +137,23 @@ class Images:
         self.found += len(own) - len(taken)
         encodes.sort(key=lambda encode: encode.index)  # a prefill begins with the first image
         return Booking(True, [*evicted, *encodes])
+
+    def _together(self, request: Request) -> Fits | None:
+        """Who may encode all that is not in a store yet; None: each may be encoded elsewhere."""
+        if self._placing is spread or all(one.key in self.embeddings for one in request.media):
+            return None
+        size = self.bytes_of(request)
+        return self._placing(need_of(request, self.terms), size, self._replicas)
+
+    def _home(self, request: Request, able: Fits, own: Set[str]) -> Replica | None:
+        fresh = {one.key: one for one in request.media if one.key not in self.embeddings}
+        size = sum(one.rows for one in fresh.values()) * self.terms.row_bytes
+
+        def fits(one: Replica) -> bool:
+            return able(one) and self._has_room(one, size, own)
+
+        work = sum(one.work for one in fresh.values())
+        return self._replicas.first(Stage.ENCODE, fits, work=work)
 
     def _has_room(self, one: Replica, size: int, own: Set[str]) -> bool:
         """Whether it fits if all that is cached makes way, but for the request's own."""
@@ -156,6 +184,7 @@ class Images:
         replica.ledger.store_bytes.book(key, size)
         replica.images.add(key)
         replica.pending_image_tokens += work
+        self._replicas.given(replica)
         self._replicas.note(replica)
         self.embeddings[key] = embedding
         return embedding

@@ -34,6 +34,7 @@ class Replica:
     stopping: bool = False  # drained, and told to stop
     images: set[str] = field(default_factory=set)  # content keys that it encodes now
     bound: set[str] = field(default_factory=set)  # requests that it prefills or decodes
+    turn: int = 0  # when it was last given work: how many pieces had been given to all until then
     pending_image_tokens: int = 0
     bound_tokens: int = 0  # of all requests that were ever bound to prefill here
     pending_tokens: int = 0  # of bound requests that it has not prefilled yet

@@ -74,6 +74,7 @@ class Replicas(dict[str, Replica]):
         self._of: dict[str, list[Group]] = {}
         self._by_stage: dict[Stage, dict[str, Replica]] = {stage: {} for stage in Stage}
         self._by_room = Order(lambda one: (-room(one), 0))  # the ones with most blocks first
+        self._turns = 0
 
     def __setitem__(self, name: str, replica: Replica) -> None:
         super().__setitem__(name, replica)
@@ -100,6 +101,11 @@ class Replicas(dict[str, Replica]):
             for group in self._of[replica.name]:
                 group.order.note(replica)
             self._by_room.note(replica)
+
+    def given(self, replica: Replica) -> None:
+        """It was its turn; whoever gives it the work notes that."""
+        self._turns += 1
+        replica.turn = self._turns
 
     def follow(self, replica: Replica) -> None:
         """Its speed is another one, or it takes work no more, or again."""

@@ -72,6 +72,7 @@ class Request:
     run: int = 0  # the number of the binding that counts; words about others are stale
     prefill: str | None = None  # the replica it is bound to, and
     decode: str | None = None  # the one that decodes it: the same, or reserved beside it
+    home: str | None = None  # the replica that has to prefill it: its images are encoded there
     failures: int = 0  # runs given up for reasons that are not the request's
     slo: Slo = UNASKED  # what it was promised
     beginnings: tuple[tuple[int, int], ...] = ()  # (tokens, hash): see nearness.py

@@ -51,9 +51,13 @@ class Scheduling:
     """What the controller is configured with, under the same names."""
 
     bind: str = "first"  # first | all | arrival: scheduler/binding.py
+    routing: str = "finish"  # finish | pending | round-robin: scheduler/routing.py
+    order: str = "slack"  # slack | fifo, of prompts and image sets: scheduler/aging.py
+    placing: str = "spread"  # spread | inline, of a request's images: scheduler/placing.py
     block_size: int = 16
     step_tokens: int = 512  # of a text step at most; a large number: prompts are not cut in chunks
-    paced: bool = True  # chunks are cut by what decodes were promised, too: scheduler/pacing.py
+    paced: bool = True  # chunks are cut by what decodes were promised, too, and encode batches by
+    # how long they take: scheduler/pacing.py
     step_image_tokens: int = 8192  # of an encode batch
     image_cache_bytes: int | None = 0  # of each store, for images that nobody needs; None: all
     max_open: int = 1_000_000  # requests; one more is refused

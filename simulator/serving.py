@@ -26,7 +26,14 @@ from .worker import Worker
 
 class Serving:
     def __init__(self, cluster: Cluster, agenda: Agenda, watch: Callable[[Outcome], None]) -> None:
-        self.core = Core(cluster.terms, cluster.scheduling.bind)
+        scheduling = cluster.scheduling
+        self.core = Core(
+            cluster.terms,
+            scheduling.bind,
+            routing=scheduling.routing,
+            order=scheduling.order,
+            placing=scheduling.placing,
+        )
         self.open: dict[str, Ticket] = {}
         self._spec, self._agenda, self._watch = cluster.spec, agenda, watch
         self._tickets = Tickets(cluster.spec, cluster.scheduling, cluster.counted)

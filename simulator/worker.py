@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from heapq import heapreplace
 from itertools import accumulate
+from math import inf
 
 from ..scheduler.computing.encoding import Batch, EncodeStage, Task
 from ..scheduler.computing.sequence import Sequence
 from ..scheduler.computing.text import Ended, Step, TextStage
-from ..scheduler.pacing import ImagePace, TextPace
+from ..scheduler.pacing import BATCH_S, ImagePace, TextPace
 from ..scheduler.stage import Stage
 from .agenda import PASSING, STEP, Agenda
 from .cluster import TEXT, Group, Scheduling
@@ -196,10 +197,13 @@ def _text(group: Group, scheduling: Scheduling) -> TextStage | None:
         return None
     pace = TextPace(scheduling.step_tokens)
     blocks, block_size = group.kv_blocks, scheduling.block_size
-    return TextStage(group.costs.text, pace, blocks=blocks, block_size=block_size)
+    return TextStage(
+        group.costs.text, pace, blocks=blocks, block_size=block_size, order=scheduling.order
+    )
 
 
 def _encode(group: Group, scheduling: Scheduling) -> EncodeStage | None:
     if Stage.ENCODE not in group.stages:
         return None
-    return EncodeStage(group.costs.encode, ImagePace(scheduling.step_image_tokens))
+    batch_s = BATCH_S if scheduling.paced else inf
+    return EncodeStage(group.costs.encode, ImagePace(scheduling.step_image_tokens, batch_s))

@@ -56,9 +56,16 @@ class Ended:
 
 class TextStage:
     def __init__(
-        self, cost: TextCost | None, pace: TextPace, *, blocks: int, block_size: int
+        self,
+        cost: TextCost | None,
+        pace: TextPace,
+        *,
+        blocks: int,
+        block_size: int,
+        order: str = "slack",
     ) -> None:
-        self._cost, self.pace = cost, pace
+        """`order`: of prompts, by its name in aging.py."""
+        self._cost, self.pace, self._order = cost, pace, order
         self._block_size = block_size
         self.blocks = blocks
         self.used = 0  # of the blocks
@@ -174,7 +181,8 @@ class TextStage:
     def _chunks(self, decodes: int) -> list[tuple[Sequence, int]]:
         """Of prompts, beside so many decodes, each of which takes its token in any case."""
         runnable = [sequence.runnable for sequence in self._prefilling.values()]
-        batch = next_batch(runnable, self.pace.budget(decodes, self._gap()) - decodes)
+        budget = self.pace.budget(decodes, self._gap()) - decodes
+        batch = next_batch(runnable, budget, self._order)
         return [(self._prefilling[name], tokens) for name, tokens in batch]
 
     def _gap(self) -> float:

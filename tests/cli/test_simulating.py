@@ -57,10 +57,11 @@ def test_the_same_seed_gives_the_same_figures(capsys: pytest.CaptureFixture[str]
     assert first["ttft_ms"] != other["ttft_ms"]
 
 
-@pytest.mark.parametrize("name", ["monolith-strong", "paper", "modserve"])
+@pytest.mark.parametrize("name", ["monolith-2024", "pd", "decoupling", "modserve"])
 def test_every_system_serves(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     found = simulated(capsys, "--system", name)
     assert (found["system"], found["finished"]) == (name, 100)
+    assert (found["scheduling"]["order"] == "fifo") == (name != "modserve")
 
 
 def test_a_scale_multiplies_the_rate_and_a_layout_is_taken(
@@ -134,7 +135,7 @@ def test_the_screen_has_a_table_and_the_folder_plots(
             "--model llama3.2-11b --gpus 8 --gpu tpu",
             "expected a GPU of a100, .*, got 'tpu'",
         ),
-        ("--model llama3.2-11b --gpus 8 --system epd", "expected a system of .*, got 'epd'"),
+        ("--model llama3.2-11b --gpus 8 --system tgi", "expected a system of .*, got 'tgi'"),
         ("--model llama3.2-11b --gpus 8 --slo p99", "expected an SLO of per-request or literal"),
         ("--model llama3.2-11b --gpus 4", "expected at least 5 GPUs for text on 4 and encode on 1"),
         ("--model llama3.2-11b --gpus 8 --layout all=3@4", "a layout for 8 GPUs, got one for 12"),

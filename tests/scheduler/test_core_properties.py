@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from random import Random
 
 import pytest
 
 from modserve.scheduler import events as on
+from modserve.scheduler.aging import ORDERS
 from modserve.scheduler.core import Core
 from modserve.scheduler.media import MediaItem
+from modserve.scheduler.placing import PLACINGS
 from modserve.scheduler.replica import Speed
 from modserve.scheduler.request import Phase, Request
+from modserve.scheduler.routing import ROUTINGS
 from modserve.scheduler.slo.classes import SloClass
 from modserve.scheduler.slo.slo import slo_of
 from modserve.scheduler.stage import ROLES
@@ -31,6 +35,27 @@ CALM = SloClass("calm", 0.5, 1.0, image_token_s=0.05, degrade_to="slack")
 SLACK = SloClass("slack", 60.0, 1.0)
 STRICT = SloClass("strict", 0.2, 1.0, image_token_s=0.02)
 CLASSES = {one.name: one for one in (HASTY, CALM, SLACK, STRICT)}
+
+
+@dataclass(frozen=True)
+class Policies:
+    bind: str
+    admission: str
+    routing: str
+    order: str
+    placing: str
+
+    def core(self, terms: Terms, runs: int = 0) -> Core:
+        return Core(
+            terms,
+            self.bind,
+            runs,
+            admission=self.admission,
+            routing=self.routing,
+            order=self.order,
+            placing=self.placing,
+            classes=CLASSES,
+        )
 
 
 def terms(dice: Random) -> Terms:
@@ -76,8 +101,14 @@ def live(
     """One random life of a cluster, then peace, after which every request must have ended."""
     dice = Random(seed)
     bind = dice.choice(["arrival", "first", "all"])
-    routing = dice.choice(["finish", "pending"])
-    core = Core(terms(dice), bind, admission=admission, routing=routing, classes=CLASSES)
+    policies = Policies(
+        bind,
+        admission,
+        routing=dice.choice(sorted(ROUTINGS)),
+        order=dice.choice(sorted(ORDERS)),
+        placing=dice.choice(sorted(PLACINGS)),
+    )
+    core = policies.core(terms(dice))
     cluster = Cluster(core, dice)
     layout = dice.choice(LAYOUTS)
     roles = {f"{role}-{i}": role for i, role in enumerate(layout)}
@@ -109,7 +140,7 @@ def live(
         elif faults and roll < 0.51:
             lives += 1
             runs = 10**6 * lives  # of its own, as a controller's are
-            cluster.succeed(Core(core.terms, bind, runs, admission=admission, classes=CLASSES))
+            cluster.succeed(policies.core(core.terms, runs))
         elif roll < 0.56 and there:
             cluster.feed(on.Heard(dice.choice(sorted(there)), speed(dice)))
         elif roll < 0.58:

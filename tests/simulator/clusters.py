@@ -109,6 +109,9 @@ def clusters(draw: some.DrawFn) -> Cluster:
         kv_blocks=draw(some.sampled_from((1100, 1300, 4096))),
         scheduling=Scheduling(
             bind=draw(some.sampled_from(("first", "all", "arrival"))),
+            routing=draw(some.sampled_from(("finish", "pending", "round-robin"))),
+            order=draw(some.sampled_from(("slack", "fifo"))),
+            placing=draw(some.sampled_from(("spread", "inline"))),
             step_tokens=draw(some.sampled_from((64, 512, 100_000))),
             paced=draw(some.booleans()),
             image_cache_bytes=draw(some.sampled_from((0, 2**28, None))),

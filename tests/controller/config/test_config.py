@@ -173,7 +173,7 @@ def test_what_it_says_reaches_the_controller(file: Path) -> None:
         ),
         (
             "[policies]\nrouting = 'dice'",
-            "policies.routing: expected one of finish, pending, got dice",
+            "policies.routing: expected one of finish, pending, round-robin, got dice",
         ),
         ("[admission]\npolicy = 'predict'", "one of limits, predicted, got predict; .* predicted?"),
         ("[admission]\nmax_tokens = 0", "max_tokens: expected a whole number from 1 up, got 0"),
