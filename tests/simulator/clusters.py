@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
+from typing import Any
 
 from hypothesis import strategies as some
 
@@ -53,7 +54,7 @@ def cluster(
     count: int = 1,
     kv_blocks: int = 4096,
     scheduling: Scheduling | None = None,
-    **others: float,
+    **others: Any,
 ) -> Cluster:
     groups = tuple(
         Group(
