@@ -47,7 +47,7 @@ def _count(value: Any, least: int = 0) -> bool:
 
 def _number(value: Any) -> bool:
     if _whole(value):
-        return abs(value) < 2**53  # a float has it exactly
+        return bool(abs(value) < 2**53)  # a float has it exactly
     return isinstance(value, float) and isfinite(value)
 
 
