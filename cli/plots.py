@@ -13,6 +13,8 @@ class NotDrawn(Exception):
 
 def check_plot(plot: Path) -> None:
     """Raises BadParameter for a file that is none, NotDrawn where matplotlib is not installed."""
+    if plot.is_dir():
+        raise typer.BadParameter(f"expected a file, got the folder {plot}")
     if plot.suffix != ".png":
         raise typer.BadParameter(f"expected NAME.png, got {plot}")
     if not plot.absolute().parent.is_dir():

@@ -134,3 +134,12 @@ def test_the_default_model_says_so_on_stderr(capsys: pytest.CaptureFixture[str])
     assert model_folder("tiny") == TINY
     assert capsys.readouterr().err == ""
     assert (TINY / "config.json").exists()
+
+
+def test_a_folder_is_no_place_for_a_plot(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "plot.png"
+    folder.mkdir()
+    assert run(["demo", "--burst", "--plot", str(folder)]) == 2
+    assert f"expected a file, got the folder {folder}" in capsys.readouterr().err
