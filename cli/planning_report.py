@@ -41,9 +41,7 @@ def verdict(done: Planned) -> str:
     whole, split = done.plan.whole, done.plan.split
     if whole is None or split is None:
         if whole is None:
-            return (
-                "Splitting pays: of the layouts that do not split, none that was simulated holds."
-            )
+            return "Splitting pays: of the layouts that do not, none that was simulated holds."
         return "Splitting does not pay: of the layouts that split, none that was simulated holds."
     ours, theirs = write_layout(split.layout), write_layout(whole.layout)
     if done.scale is None:
