@@ -317,7 +317,7 @@ class Front:
         return member
 
     def _set_stages(self, identity: bytes, word: say.SetStages) -> None:
-        if self._returning.awaits(word.name):  # it was told so before, and its worker perhaps, too
+        if not self._returning.complete:  # others may be on their way, who let it go, or it itself
             self._returning.when_complete(partial(self._set_stages, identity, word))
             return
         member = self._member(identity, word)

@@ -83,9 +83,10 @@ class Returning:
         over = self._office.now() - self._since > self._office.options.parts.rejoin_s
         return frozenset() if over else self._names
 
-    def awaits(self, worker: str) -> bool:
-        """Whether it worked for the controller before us, and may be on its way."""
-        return worker in self._workers
+    @property
+    def complete(self) -> bool:
+        """Whether all who worked for the controller before us are back, or were waited for."""
+        return not self._workers
 
     def back(self, worker: str) -> None:
         if self._workers.pop(worker, None) is not None:

@@ -225,6 +225,29 @@ async def test_a_controller_that_takes_anothers_place_meets_the_new_stages(tmp_p
 
 
 @conversation
+async def test_an_order_waits_until_all_are_back_who_make_it_possible(tmp_path: Path) -> None:
+    """Asked of the controller that follows, when only the worker that it names has come back."""
+    async with controller(journal=tmp_path) as scene:
+        worker, other, client = scene.worker("text"), scene.worker("text", epoch=2), scene.client()
+        await serves(worker, client)
+        await serves(other, client)
+        client.submit("a", max_tokens=1)
+        await worker.hear(say.Prefill)
+        await scene.succeed()
+        other.say(msgspec.structs.replace(other.hello, name="text-1"))
+        other.say(other.ready())
+        client.say(say.Greet(say.PROTOCOL))
+        client.submit("a", max_tokens=1)
+        while (await states(client, 2)).get("text-1", ([], ""))[1] != "ready":
+            pass
+        asks(client, 1, "text-1", "encode")
+        worker.say(msgspec.structs.replace(worker.hello, name="text-0"))
+        worker.say(worker.ready())
+        await comes_back(other)
+        assert (await client.hear(say.Switched)).ask == 1
+
+
+@conversation
 async def test_a_controller_that_shuts_down_lets_a_switch_end() -> None:
     """Open requests may wait for it."""
     async with controller() as scene:
