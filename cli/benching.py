@@ -9,14 +9,14 @@ from math import inf, isinf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import orjson
 import typer
 
 from ..client.load.objectives import BadObjective, Objectives, read_objectives
 from ..client.load.record import METRICS, Record
 from . import bench_options as option
-from .options import DEFAULT_ENDPOINT, Controller, Json, Keys, seconds
+from .options import DEFAULT_ENDPOINT, Controller, Json, Keys, flag, seconds, typed
 from .printing import print_json
+from .saving import check_place, save
 from .workloads import Wanted, Workload, workload_of
 
 if TYPE_CHECKING:
@@ -28,10 +28,6 @@ TOLD_BY_TRACE = {
     *("image_share", "images_per_request"),
 }
 NEEDED = {"trace_scale": "trace", "model": "url"}
-
-
-class NotSaved(Exception):
-    """One sentence."""
 
 
 def add(app: typer.Typer) -> None:
@@ -103,7 +99,7 @@ def bench(
     result = {**about, "notes": notes, **measure(records, objectives, percentiles)}
     _print(result, metrics, percentiles, as_json=json)
     if save_result or result_filename:
-        _save(result, result_filename)
+        save(result, result_filename or _named(result))
     if not whole:
         raise typer.Exit(130)
     if not result["completed"]:
@@ -117,23 +113,14 @@ def _check_together(context: typer.Context) -> None:
         raise typer.BadParameter(f"expected an option, got {given['more'][0]}")
     if given["image_format"] not in ("jpeg", "png"):
         raise typer.BadParameter(f"expected jpeg or png, got {given['image_format']}")
-    file = given["result_filename"]
-    if file is not None and not file.absolute().parent.is_dir():
-        raise typer.BadParameter(f"expected a folder for {file}, got none")
-    typed = [
-        name for name in given if str(context.get_parameter_source(name)).endswith("COMMANDLINE")
-    ]
-    for name in typed:
+    check_place(given["result_filename"])
+    for name in typed(context):
         if name == "slo" and given["url"] is not None:
             raise typer.BadParameter("expected --slo without --url: another server has no classes")
         if name in TOLD_BY_TRACE and given["trace"] is not None:
-            raise typer.BadParameter(f"expected --trace or {_flag(name)}, got both")
+            raise typer.BadParameter(f"expected --trace or {flag(name)}, got both")
         if (needed := NEEDED.get(name)) is not None and given[needed] is None:
-            raise typer.BadParameter(f"expected --{needed} with {_flag(name)}, got none")
-
-
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
+            raise typer.BadParameter(f"expected --{needed} with {flag(name)}, got none")
 
 
 def _objectives(texts: list[str]) -> Objectives | None:
@@ -240,15 +227,10 @@ def _plain(value: Any) -> Any:
     return "inf" if value == inf else value
 
 
-def _save(result: Mapping[str, Any], file: Path | None) -> None:
+def _named(result: Mapping[str, Any]) -> Path:
     """vLLM's names for files without one."""
-    if file is None:
-        rate, limit = result["request_rate"] or "trace", result["max_concurrency"]
-        concurrency = "" if limit is None else f"-concurrency{limit}"
-        model = str(result["model_id"]).rpartition("/")[2]
-        kind, date = result["endpoint_type"], result["date"]
-        file = Path(f"{kind}-{rate}qps{concurrency}-{model}-{date}.json")
-    try:
-        file.write_bytes(orjson.dumps(result, option=orjson.OPT_INDENT_2))
-    except OSError as error:
-        raise NotSaved(f"cannot write {file}: {error.strerror}") from error
+    rate, limit = result["request_rate"] or "trace", result["max_concurrency"]
+    concurrency = "" if limit is None else f"-concurrency{limit}"
+    model = str(result["model_id"]).rpartition("/")[2]
+    kind, date = result["endpoint_type"], result["date"]
+    return Path(f"{kind}-{rate}qps{concurrency}-{model}-{date}.json")

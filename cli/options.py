@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from math import isnan
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -32,6 +33,28 @@ def address(text: str) -> str:
     return text
 
 
+def positive(value: float) -> float:
+    """`value`, if it is above 0, inf too; raises BadParameter."""
+    if isnan(value) or value <= 0:
+        raise typer.BadParameter(f"expected a number above 0, got {value:g}")
+    return value
+
+
+def option(metavar: str, help: str, **how: Any) -> Any:
+    return typer.Option(metavar=metavar, help=help, **how)
+
+
+def flag(name: str) -> str:
+    """As the option of a parameter is typed."""
+    return f"--{name.replace('_', '-')}"
+
+
+def typed(context: typer.Context) -> list[str]:
+    """The parameters that the command line has named, defaults left out."""
+    sources = {name: str(context.get_parameter_source(name)) for name in context.params}
+    return [name for name, source in sources.items() if source.endswith("COMMANDLINE")]
+
+
 Controller = Annotated[
     str,
     typer.Option(
@@ -51,4 +74,15 @@ Keys = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
-__all__ = ["DEFAULT_ENDPOINT", "Controller", "Json", "Keys", "address", "seconds"]
+__all__ = [
+    "DEFAULT_ENDPOINT",
+    "Controller",
+    "Json",
+    "Keys",
+    "address",
+    "flag",
+    "option",
+    "positive",
+    "seconds",
+    "typed",
+]

@@ -22,7 +22,7 @@ from ..simulator.systems import system
 from ..simulator.trials import Told, Trials
 from .printing import console
 from .simulation_setting import NotSimulated, named
-from .sources import Wanted, source_of
+from .sources import traced
 
 BRIEF = 4  # the first quarter of the requests
 FEWEST = 200  # that it has at least
@@ -88,17 +88,8 @@ def _brief(full: Trials) -> Trials:
 
 def _workload(given: Mapping[str, Any]) -> tuple[list[Arrival], str, list[str]]:
     """The requests that are simulated; in memory, since they are again and again."""
-    wanted = Wanted(
-        **{name: given[name] for name in ("seed", "trace", "start", "duration", "image_size")},
-        num_prompts=None,
-        request_rate=1.0,
-        burstiness=1.0,
-        input_len="1",
-        output_len="1",
-        image_share=0.0,
-        images_per_request="1",
-    )
-    source, most = source_of(wanted), given["num_prompts"]
+    told = (given[name] for name in ("trace", "seed", "image_size", "start", "duration"))
+    source, most = traced(*told), given["num_prompts"]
     found = list(islice(source.begin(), most + 1))
     asked, notes = found[:most], list(source.notes)
     if not asked or not asked[-1].at_s:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import time
-from math import isnan
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
-import orjson
 import typer
 
-from ..scheduler.costs.gpus import GPUS
-from ..scheduler.costs.models import MODELS
-from ..simulator.promises import PROMISES
-from ..simulator.systems import SYSTEMS
+from . import simulation_options as shared
+from .options import flag, option, positive, typed
 from .plots import NotDrawn, check_folder
 from .printing import console
+from .saving import check_place, is_screen, save
 
 if TYPE_CHECKING:
     from .simulation_run import Run
@@ -31,10 +28,6 @@ OF_DRAWN = (
 )
 
 
-class NotSaved(Exception):
-    """One sentence."""
-
-
 def add(app: typer.Typer) -> None:
     app.command(
         epilog="Example: msctl simulate --system modserve --model llama3.2-11b --gpu a100 "
@@ -42,37 +35,21 @@ def add(app: typer.Typer) -> None:
     )(simulate)
 
 
-def option(metavar: str, help: str, **how: Any) -> Any:
-    return typer.Option(metavar=metavar, help=help, **how)
-
-
-def positive(value: float) -> float:
-    if isnan(value) or not value > 0:
-        raise typer.BadParameter(f"expected a number above 0, got {value:g}")
-    return value
-
-
 def simulate(
     context: typer.Context,
-    model: Annotated[str, option("NAME", f"{', '.join(MODELS)}.")],
+    model: shared.Model,
     gpus: Annotated[int, option("N", "GPUs of the cluster.", min=1)],
-    system: Annotated[str, option("NAME", f"{', '.join(SYSTEMS)}.")] = "modserve",
-    gpu: Annotated[str, option("NAME", f"{', '.join(GPUS)}.")] = "a100",
-    layout: Annotated[
-        str | None,
-        option("LAYOUT", "Workers, and GPUs of each: encode=48@1,text=20@4; else the system's."),
-    ] = None,
-    trace: Annotated[
-        Path | None,
-        option("FILE", "Requests from a CSV file, .gz or not; else they are drawn."),
-    ] = None,
-    start: Annotated[str | None, option("TIME", "With --trace: from here on.")] = None,
-    duration: Annotated[str | None, option("TIME", "With --trace: for so long.")] = None,
+    system: shared.System = "modserve",
+    gpu: shared.Gpu = "a100",
+    layout: shared.Layout = None,
+    trace: shared.Trace = None,
+    start: shared.Start = None,
+    duration: shared.Duration = None,
     num_prompts: Annotated[
         int | None,
         option("N", "Requests: of a trace all, or N, beginning again where it ends.", min=1),
     ] = None,
-    scale: Annotated[float, option("X", "X times the rate.", callback=positive)] = 1.0,
+    scale: shared.Scale = 1.0,
     request_rate: Annotated[
         float, option("R", "Without --trace: requests a second.", callback=positive)
     ] = 1.0,
@@ -91,26 +68,14 @@ def simulate(
         str | None,
         option("SIZE", "448x448, 448x448:0.7,1280x720:0.3, or lognormal:MEDIAN,P95 of a side."),
     ] = None,
-    slo: Annotated[str, option("KIND", f"{' or '.join(PROMISES)}.")] = "per-request",
-    slo_factor: Annotated[
-        float, option("F", "Times what it takes alone.", callback=positive)
-    ] = 5.0,
-    autoscale: Annotated[
-        bool, typer.Option("--autoscale", help="Let the system launch and drain workers.")
-    ] = False,
-    search: Annotated[
-        bool, typer.Option("--search", help="Find the highest --scale that holds --attainment.")
-    ] = False,
-    attainment: Annotated[
-        float, option("X", "Share of the requests in time.", min=0, max=1)
-    ] = 0.99,
-    tolerance: Annotated[
-        float, option("X", "How near the search comes, relatively.", callback=positive)
-    ] = 0.02,
-    seed: Annotated[int, option("N", "The same seed, the same figures.", min=0)] = 0,
-    json: Annotated[
-        Path | None, option("FILE", "Write the figures there, as JSON; - : to the screen.")
-    ] = None,
+    slo: shared.Slo = "per-request",
+    slo_factor: shared.SloFactor = 5.0,
+    autoscale: shared.Autoscale = False,
+    search: shared.Search = False,
+    attainment: shared.Attainment = 0.99,
+    tolerance: shared.Tolerance = 0.02,
+    seed: shared.Seed = 0,
+    json: shared.Json = None,
     plot: Annotated[Path | None, option("DIR", "Draw latencies, workers and their use.")] = None,
 ) -> None:
     """Run the real scheduler on a cluster of any size, under a virtual clock.
@@ -131,9 +96,10 @@ def simulate(
     else:
         done = run(setting, scale)
     found = body(setting, done, time.monotonic() - began)
-    if json is None or str(json) != "-":
+    if not is_screen(json):
         show(found, setting.notes, done.probes, console())
-    save(found, json)
+    if json is not None:
+        save(found, json)
     if plot is not None:
         _draw(setting, done, plot)
 
@@ -141,35 +107,14 @@ def simulate(
 def _check(context: typer.Context) -> None:
     """Raises BadParameter for what makes no sense together, and for what could not be written."""
     given = context.params
-    for name in given:
-        if not str(context.get_parameter_source(name)).endswith("COMMANDLINE"):
-            continue
+    for name in typed(context):
         if name in OF_DRAWN and given["trace"] is not None:
-            raise typer.BadParameter(f"expected --trace or {_flag(name)}, got both")
+            raise typer.BadParameter(f"expected --trace or {flag(name)}, got both")
         if (needed := NEEDED.get(name)) is not None and not given[needed]:
-            raise typer.BadParameter(f"expected --{needed} with {_flag(name)}, got none")
-    file = given["json"]
-    if file is not None and not file.absolute().parent.is_dir():
-        raise typer.BadParameter(f"expected a folder for {file}, got none")
+            raise typer.BadParameter(f"expected --{needed} with {flag(name)}, got none")
+    check_place(given["json"])
     if given["plot"] is not None:
         check_folder(given["plot"])
-
-
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
-
-
-def save(found: dict[str, Any], file: Path | None) -> None:
-    if file is None:
-        return
-    text = orjson.dumps(found, option=orjson.OPT_INDENT_2)
-    if str(file) == "-":
-        print(text.decode(), flush=True)
-        return
-    try:
-        file.write_bytes(text + b"\n")
-    except OSError as error:
-        raise NotSaved(f"cannot write {file}: {error.strerror}") from error
 
 
 def _draw(setting: Setting, done: Run, folder: Path) -> None:

@@ -3,40 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from math import inf
 from pathlib import Path
 from random import Random
 
-import typer
-
 from ..scheduler.workload import traces
-from ..scheduler.workload.arrivals import Arrival, Mix
-from ..scheduler.workload.draws import Draw, Size, counts, lengths, sizes
+from ..scheduler.workload.arrivals import Arrival
+from ..scheduler.workload.draws import Draw, Size
 from ..scheduler.workload.streaming import cycled, endless, window
+from .mixing import Mixing, size_notes, traced_sizes
 from .options import seconds
-from .workloads import SYNTHETIC_SIZE, lines_of, parsed
+from .workloads import lines_of
 
 DRAWN = 1000  # requests, where nobody says how many
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """Options of the command by their names, as they were typed."""
-
-    seed: int
-    trace: Path | None
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted(Mixing):
     start: str | None
     duration: str | None
     num_prompts: int | None
-    request_rate: float
-    burstiness: float
-    input_len: str
-    output_len: str
-    image_share: float
-    images_per_request: str
-    image_size: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +38,15 @@ def source_of(wanted: Wanted) -> Source:
     """Raises BadParameter, BadTrace or Unreadable; a bad row shows when it is come to."""
     if wanted.trace is None:
         return _drawn(wanted)
-    return _traced(wanted, wanted.trace)
+    given = wanted.image_size, wanted.start, wanted.duration
+    source, count = traced(wanted.trace, wanted.seed, *given), wanted.num_prompts
+    if count is None:
+        return source
+    return replace(source, begin=lambda: cycled(source.begin, count))
 
 
 def _drawn(wanted: Wanted) -> Source:
-    mix = Mix(
-        parsed(lengths, wanted.input_len, "--input-len"),
-        parsed(lengths, wanted.output_len, "--output-len"),
-        wanted.image_share,
-        parsed(counts, wanted.images_per_request, "--images-per-request"),
-        parsed(sizes, wanted.image_size or SYNTHETIC_SIZE, "--image-size"),
-    )
+    mix = wanted.mix()
     seed, burstiness = wanted.seed, wanted.burstiness
 
     def begin() -> Iterator[Arrival]:
@@ -72,26 +58,19 @@ def _drawn(wanted: Wanted) -> Source:
     return Source("drawn", begin, [])
 
 
-def _traced(wanted: Wanted, path: Path) -> Source:
-    given = wanted.image_size
-    size = traces.SERVEGEN_SIZES if given is None else parsed(sizes, given, "--image-size")
-    form = _form(path)
-    if form.has_sizes and given is not None:
-        raise typer.BadParameter(f"expected no --image-size: {path.name} tells sizes, got one")
-    notes = []
-    if not form.has_sizes:
-        how = given or "ServeGen's tokens per image, median 400, p90 1,224, as squares"
-        notes.append(f"{form.name}: rows tell no image sizes, they are drawn: {how}.")
-    from_s = 0.0 if wanted.start is None else seconds(wanted.start)
-    to_s = inf if wanted.duration is None else from_s + seconds(wanted.duration)
+def traced(
+    path: Path, seed: int, image_size: str | None, start: str | None, duration: str | None
+) -> Source:
+    """As source_of does, of a file and what its options say."""
+    size = traced_sizes(image_size)
+    notes = size_notes(path, _form(path), image_size)
+    from_s = 0.0 if start is None else seconds(start)
+    to_s = inf if duration is None else from_s + seconds(duration)
 
     def once() -> Iterator[Arrival]:
-        return window(_rows(path, wanted.seed, size), from_s, to_s)
+        return window(_rows(path, seed, size), from_s, to_s)
 
-    if wanted.num_prompts is None:
-        return Source(path.name, once, notes)
-    count = wanted.num_prompts
-    return Source(path.name, lambda: cycled(once, count), notes)
+    return Source(path.name, once, notes)
 
 
 def _form(path: Path) -> traces.Format:
