@@ -22,9 +22,9 @@ from pathlib import Path
 from rich.console import Console
 
 from modserve.bench import machine
+from modserve.bench.between import cpu_s
 from modserve.bench.crowd import Task, Told, crowd
 from modserve.bench.options import some_of
-from modserve.bench.passing import cpu_s
 from modserve.bench.preparing import preparation
 from modserve.bench.relaying import relayed_s
 from modserve.bench.report import Figure, Part, Report, show

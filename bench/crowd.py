@@ -25,7 +25,7 @@ import uvloop
 
 from modserve.client import Answer, AsyncClient
 
-from .passing import cpu_s
+from .between import cpu_s
 
 PATIENCE_S = 300.0
 

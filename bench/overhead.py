@@ -24,10 +24,10 @@ from modserve.transport.checkpoint import fingerprint
 from modserve.transport.state import StateFolder
 from modserve.worker.alone import BLOCK_SIZE
 
-from . import passing
+from .between import cpu_s, process
 from .checkpoint import prose
 from .options import Options
-from .passing import Hop, cpu_s
+from .passing import Hop, hop, passing
 from .report import Figure
 from .scripted import Client, Worker
 
@@ -60,8 +60,8 @@ async def _measure(folder: Path, count: int) -> list[Figure]:
     )
     deltas = tuple(say.Delta(f"{n:016}", n, (7,), " word") for n in range(8))
     news = codec.encode(say.Deltas(deltas))
-    with passing.process() as (endpoint, pid):
-        floors = [await passing.hop(endpoint, pid, [frame], count) for frame in (submit, news)]
+    with process(passing) as (endpoint, pid):
+        floors = [await hop(endpoint, pid, [frame], count) for frame in (submit, news)]
     with Cluster(str(folder)) as cluster:
         print_of_model = fingerprint(folder, "any", BLOCK_SIZE)
         token = StateFolder.of(cluster.endpoint).token() or ""

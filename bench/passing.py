@@ -7,20 +7,16 @@ a difference is the controller's own work.
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
-import os
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from multiprocessing.connection import Connection
-from pathlib import Path
+from collections.abc import Sequence
 
-import uvloop
 import zmq
 from msgspec import Struct
 
 from modserve.transport.channels import Dealer, Router
+
+from .between import Hear, cpu_s
 
 PACE_S = 0.01
 PATIENCE_S = 30.0
@@ -31,42 +27,18 @@ class Hop(Struct, frozen=True):
     cpu_s: float  # of the process between, per message
 
 
-def serve(pipe: Connection) -> None:
-    uvloop.run(_serve(pipe))
-
-
-async def _serve(pipe: Connection) -> None:
-    """What one of the last two peers says goes to the other. Ends when the pipe is closed."""
+def passing() -> Hear:
+    """What one of the last two peers says goes to the other."""
     peers: deque[bytes] = deque(maxlen=2)
 
-    def hear(identity: bytes, frames: list[zmq.Frame]) -> None:
+    def hear(router: Router, identity: bytes, frames: list[zmq.Frame]) -> None:
         if identity not in peers:  # its first message says only that it is there
             peers.append(identity)
             router.send(identity, b"welcome")
         else:
             router.send(peers[1 - peers.index(identity)], *frames)
 
-    router = Router("tcp://127.0.0.1:*", hear, max_frame_bytes=2**20)
-    pipe.send(router.endpoint)
-    closed = asyncio.Event()
-    asyncio.get_running_loop().add_reader(pipe.fileno(), closed.set)
-    await closed.wait()
-    router.close()
-
-
-@contextmanager
-def process() -> Iterator[tuple[str, int]]:
-    """The endpoint and the process id of one that is running."""
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    child = context.Process(target=serve, args=(theirs,))
-    child.start()
-    theirs.close()
-    try:
-        yield ours.recv(), child.pid or 0
-    finally:
-        ours.close()
-        child.join(PATIENCE_S)
+    return hear
 
 
 async def hop(endpoint: str, pid: int, frames: Sequence[bytes], count: int) -> Hop:
@@ -104,10 +76,3 @@ class Peer:
     def _hear(self, frames: list[zmq.Frame]) -> None:
         self.arrived.append(time.perf_counter())
         self._news.set()
-
-
-def cpu_s(pid: int) -> float:
-    """Seconds that all threads of a process have computed, as Linux counts them."""
-    behind_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    user, system = behind_name[11:13]
-    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")

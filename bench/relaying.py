@@ -8,46 +8,30 @@ and the worker is told to release. Words have the sizes of the controller's.
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 from itertools import count, cycle
-from multiprocessing.connection import Connection
 
 import uvloop
 import zmq
 
 from modserve.transport.channels import Dealer, Router
 
-from .passing import cpu_s
+from .between import PATIENCE_S, Hear, cpu_s, process
 
 SUBMIT, PREFILL, STEPPED, NEWS, LAST, RELEASE = 220, 420, 80, 90, 420, 60  # bytes
 IDENTITY = 16  # bytes
-PATIENCE_S = 120.0
 
 
 def relayed_s(requests: int, workers: int, clients: int, open_each: int) -> float:
     """Processor time of the process between, for a request."""
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    child = context.Process(target=_serve, args=(theirs,))
-    child.start()
-    theirs.close()
-    try:
-        pid = child.pid or 0
-        return uvloop.run(_ask(ours.recv(), pid, requests, workers, clients, open_each))
-    finally:
-        ours.close()
-        child.join(PATIENCE_S)
+    with process(relaying) as (endpoint, pid):
+        return uvloop.run(_ask(endpoint, pid, requests, workers, clients, open_each))
 
 
-def _serve(pipe: Connection) -> None:
-    uvloop.run(_relay(pipe))
-
-
-async def _relay(pipe: Connection) -> None:
+def relaying() -> Hear:
     workers: list[bytes] = []
     turns = count()
 
-    def hear(identity: bytes, frames: list[zmq.Frame]) -> None:
+    def hear(router: Router, identity: bytes, frames: list[zmq.Frame]) -> None:
         word = frames[0].bytes
         if len(frames) == 2:
             router.send(word[-IDENTITY:], frames[1].bytes + bytes(LAST))
@@ -60,12 +44,7 @@ async def _relay(pipe: Connection) -> None:
                 workers.append(identity)
             router.send(identity, b"welcome")
 
-    router = Router("tcp://127.0.0.1:*", hear, max_frame_bytes=2**20)
-    pipe.send(router.endpoint)
-    closed = asyncio.Event()
-    asyncio.get_running_loop().add_reader(pipe.fileno(), closed.set)
-    await closed.wait()
-    router.close()
+    return hear
 
 
 async def _ask(

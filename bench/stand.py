@@ -20,7 +20,7 @@ from modserve.scheduler.costs.costs import Costs
 from modserve.scheduler.costs.text import TextCost
 from modserve.worker.emulated.profile import Emulation
 
-from .passing import cpu_s
+from .between import cpu_s
 
 MODEL = Path(modserve.tiny.__file__).parent / "checkpoint"
 MOST_OPEN = 200_000  # requests; more than any load here has open
