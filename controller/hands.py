@@ -102,7 +102,16 @@ class Hands:
         self._tell(command.replica, word)
 
     def _release(self, command: do.Release) -> None:
-        self._tell(command.replica, say.Release(command.request, command.run))
+        """Who ended the run itself has freed all of it, and keeps only what it said of it."""
+        member = self._office.crew.named(command.replica)
+        if member is None:
+            return
+        word = say.Release(command.request, command.run)
+        ticket = self._office.tickets.get(command.request)
+        if ticket is not None and ticket.request.phase is Phase.DONE:
+            self._floor.mention(member, word)
+        else:
+            self._floor.tell(member, word)
 
     def _stop(self, command: do.Stop) -> None:
         member = self._office.crew.named(command.replica)
@@ -122,16 +131,14 @@ class Hands:
         for key, (_, handle) in list(self._office.handles.items()):
             if (handle.owner, handle.epoch) == gone:
                 del self._office.handles[key]
-        for member in self._office.crew:
-            if member.name == command.replica and member.hello.epoch == command.epoch:
-                self._office.chronicle.note(
-                    "lost", f"{member.name} is lost: {command.reason}", worker=member.name
-                )
-                self._floor.dismiss(member, command.reason)
-                denied = say.Denied(-1, f"lost: {command.reason}", again=True)
-                self._office.router.send(member.identity, codec.encode(denied))
-            else:
-                self._floor.tell(member, say.PeerGone(command.replica, command.epoch))
+        member = self._office.crew.named(command.replica)
+        if member is not None and member.hello.epoch == command.epoch:
+            self._office.chronicle.note(
+                "lost", f"{member.name} is lost: {command.reason}", worker=member.name
+            )
+            self._floor.dismiss(member, command.reason)
+            self._floor.tell(member, say.Denied(-1, f"lost: {command.reason}", again=True))
+        self._floor.tell_all(self._office.crew, say.PeerGone(command.replica, command.epoch))
 
     # Ends.
 

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-PROTOCOL = 10
+PROTOCOL = 11
 
 
 class Message(Struct, frozen=True, tag=True, forbid_unknown_fields=True):
