@@ -54,7 +54,7 @@ def _block(
 ) -> Iterator[tuple[Arrival, float]]:
     """Those that come within the block, and how long behind its beginning; behind the end of the
     recording its beginning comes again."""
-    if not whole_s:
+    if not block_s:
         yield from ((one, 0.0) for one in rows)
         return
     end_s = begin_s + block_s
