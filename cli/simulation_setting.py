@@ -15,7 +15,8 @@ from ..simulator.layout import BadLayout, Layout, Share, divide, gpus_of, read_l
 from ..simulator.promises import Monolith, promise
 from ..simulator.scenario import Offered, Scenario, offered
 from ..simulator.systems import build, system
-from .sources import Wanted, source_of
+from .redrawing import sources_of
+from .sources import Source, Wanted
 
 T = TypeVar("T")
 TOLD = ("system", "model", "gpu", "gpus", "slo", "slo_factor", "autoscale", "seed")
@@ -34,13 +35,22 @@ class Setting:
     notes: Sequence[str]
 
 
-def setting_of(given: Mapping[str, Any]) -> Setting:
-    """`given`: the options by their names. Reads the whole workload once, so that a bad row shows
-    before anything runs. Raises BadParameter, BadTrace, Unreadable or NotSimulated."""
+def settings_of(given: Mapping[str, Any]) -> list[Setting]:
+    """One for each of the repeats. `given`: the options by their names. Reads the whole workload
+    once, so that a bad row shows before anything runs. Raises BadParameter, BadTrace, Unreadable
+    or NotSimulated."""
+    wanted = Wanted(**{field.name: given[field.name] for field in fields(Wanted)})
+    seeds = (given["seed"] + number for number in range(given["repeats"]))
+    return [
+        _setting({**given, "seed": seed}, source)
+        for seed, source in zip(seeds, sources_of(wanted, given["repeats"]), strict=True)
+    ]
+
+
+def _setting(given: Mapping[str, Any], source: Source) -> Setting:
     which = named(system, given["system"], "--system")
     spec, card = named(model, given["model"], "--model"), named(gpu, given["gpu"], "--gpu")
     layout = _layout(given, which.shares)
-    source = source_of(Wanted(**{field.name: given[field.name] for field in fields(Wanted)}))
     try:
         cluster = build(which, spec, card, layout, scales=given["autoscale"])
         monolith = Monolith(spec, card)

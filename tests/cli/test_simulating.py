@@ -105,6 +105,25 @@ def test_a_search_finds_the_highest_rate_that_holds(capsys: pytest.CaptureFixtur
     assert found["rate_req_s"] > 4
 
 
+def test_repeats_tell_how_sure_their_means_are(capsys: pytest.CaptureFixture[str]) -> None:
+    found = simulated(capsys, "--repeats", "3")
+    assert (found["repeats"], found["requests"], found["seed"]) == (3, 300, 0)
+    assert [one["seed"] for one in found["runs"]] == [0, 1, 2]
+    assert found["runs"][1]["ttft_ms"] == simulated(capsys, "--seed", "1")["ttft_ms"]
+    told = found["confidence"]["ttft_ms.p90"]
+    alone = [one["ttft_ms"]["p90"] for one in found["runs"]]
+    assert told["mean"] == pytest.approx(sum(alone) / 3)
+    assert told["low"] < min(alone) < max(alone) < told["high"]
+    assert found["confidence"]["gpus_mean"]["low"] == pytest.approx(8)
+
+
+def test_the_screen_tells_of_repeats(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*SMALL.split(), "--repeats", "2"]) == 0
+    shown = capsys.readouterr().out
+    assert "2 repeats" in shown
+    assert "rate_req_s" in shown
+
+
 def test_the_screen_has_a_table_and_the_folder_plots(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
