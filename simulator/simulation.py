@@ -77,6 +77,7 @@ class Simulation:
 
     def close(self) -> Ran:
         """What is open is told of as it is."""
+        self.serving.close()
         for ticket in self.serving.open.values():
             self._watch(ticket.outcome(self.agenda.now))
         crew = self.serving.crew

@@ -28,6 +28,7 @@ class Ticket:
     pixels: tuple[int, ...]
     rows: int  # of all its images
     first_token_s: float | None = None
+    emitted: int = 0  # when its last run was released
 
     def outcome(self, now: float) -> Outcome:
         request = self.request
@@ -35,7 +36,7 @@ class Ticket:
             arrival_s=self.arrival_s,
             images=len(request.media),
             prompt_tokens=request.prompt_tokens,
-            output_tokens=request.emitted,
+            output_tokens=max(self.emitted, request.emitted),
             first_token_s=self.first_token_s,
             last_token_s=now if request.phase is Phase.DONE else None,
             refused=request.phase is Phase.REJECTED,

@@ -21,6 +21,7 @@ from ..scheduler.pacing import BATCH_S, ImagePace, TextPace
 from ..scheduler.stage import Stage
 from .agenda import PASSING, STEP, Agenda
 from .cluster import TEXT, Group, Scheduling
+from .counts import AMPLE, Counts
 
 
 class Worker:
@@ -31,12 +32,13 @@ class Worker:
         group: Group,
         scheduling: Scheduling,
         agenda: Agenda,
+        counts: Counts,
         stepped: Callable[[Worker, Step, Ended], None],
         encoded: Callable[[Worker, Task], None],
     ) -> None:
-        """`stepped` and `encoded` are told what has come of the work."""
+        """`counts`: when blocks are; `stepped` and `encoded` are told what has come of the work."""
         self.name, self.number, self.group = name, number, group
-        self.text = _text(group, scheduling)
+        self.text = _text(group, scheduling, counts)
         self.encode = _encode(group, scheduling)
         self.joined_s = agenda.now
         self.busy_s = 0.0
@@ -55,9 +57,27 @@ class Worker:
     def open(self, sequence: Sequence) -> bool:
         """False where there is no room; the books of the core do not let that happen."""
         self.settle()
-        taken = self.text is not None and self.text.add(sequence)
+        text = self.text
+        if text is None:
+            return False
+        counted, taken = text.counts, text.add(sequence)
+        if text.counts and not counted:
+            self._tell_counted()
         self._wake()
         return taken
+
+    def count_blocks(self) -> None:
+        """From now on, whatever room there is."""
+        if self.text is not None and not self.text.counts:
+            self.settle()
+            self.text.count_always()
+            self._tell_counted()
+
+    def _tell_counted(self) -> None:
+        """Of blocks that it has not told of."""
+        assert self.text is not None
+        growing = list(self.text.decoding.values())
+        self._tell(self, Step([], [], 0, 0, []), Ended([], growing, [], []))
 
     def land(self, request_id: str, index: int) -> None:
         if self.text is not None:
@@ -71,11 +91,16 @@ class Worker:
             self.text.receive(request_id, end, emitted)
             self._wake()
 
-    def release(self, request_id: str, run: int) -> None:
-        if self.text is not None and request_id in self.text.sequences:
-            self.settle()
-            self.text.drop(request_id, run)
-            self._wake()  # what gave way to it may go on
+    def release(self, request_id: str, run: int) -> int:
+        """The tokens that it has emitted; 0 where it is not there any more."""
+        sequence = None if self.text is None else self.text.sequences.get(request_id)
+        if self.text is None or sequence is None:
+            return 0
+        self.settle()
+        emitted = self.text.tokens_of(sequence) - sequence.prompt_tokens
+        self.text.drop(request_id, run)
+        self._wake()  # what gave way to it may go on
+        return emitted
 
     def progress(self) -> list[tuple[str, int, int]]:
         """(request, run, emitted) of everybody who decodes, as of now."""
@@ -192,13 +217,16 @@ class Worker:
             self.busy_s += seconds
 
 
-def _text(group: Group, scheduling: Scheduling) -> TextStage | None:
+def _text(group: Group, scheduling: Scheduling, counts: Counts) -> TextStage | None:
     if not group.stages & TEXT:
         return None
-    pace = TextPace(scheduling.step_tokens)
-    blocks, block_size = group.kv_blocks, scheduling.block_size
     return TextStage(
-        group.costs.text, pace, blocks=blocks, block_size=block_size, order=scheduling.order
+        group.costs.text,
+        TextPace(scheduling.step_tokens),
+        blocks=group.kv_blocks,
+        block_size=scheduling.block_size,
+        order=scheduling.order,
+        ample=None if counts is Counts.ALWAYS else group.kv_blocks // AMPLE,
     )
 
 
