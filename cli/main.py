@@ -13,6 +13,7 @@ from . import (
     controlling,
     demo,
     events,
+    gateways,
     generate,
     keys,
     planning,
@@ -27,6 +28,7 @@ from .printing import WIDE, complain
 
 GROUPS = (
     controlling,
+    gateways,
     checking,
     workers,
     stages,
