@@ -8,6 +8,7 @@ import traceback
 import typer
 
 from . import (
+    api_keys,
     benching,
     checking,
     controlling,
@@ -37,6 +38,7 @@ GROUPS = (
     events,
     generate,
     keys,
+    api_keys,
     benching,
     profiling,
     simulating,

@@ -98,6 +98,7 @@ class Front:
             context=self._drafting.facts.context,
             max_images=limits.max_images,
             max_image_bytes=limits.max_image_bytes,
+            vocabulary=self._drafting.facts.vocabulary,
         )
         self._answer(identity, greeting)
 

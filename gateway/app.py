@@ -14,6 +14,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from ..client import ModserveError
+from .access import Access
 from .asking import Asking
 from .errors import Problem, problem_of
 from .exchange import Exchange, Gone
@@ -27,10 +28,10 @@ LEFT = 499  # nginx's word in a log for an asker who did not wait
 
 
 class Door:
-    """One route as an ASGI application."""
+    """One route as an ASGI application; `access` is None where everybody may come in."""
 
-    def __init__(self, house: House, answering: Answering) -> None:
-        self._house, self._answering = house, answering
+    def __init__(self, house: House, answering: Answering, access: Access | None) -> None:
+        self._house, self._answering, self._access = house, answering, access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.monotonic()
@@ -42,12 +43,12 @@ class Door:
             status = LEFT
         took_ms = (time.monotonic() - began) * 1000
         # neither headers nor queries: there may be secrets in them
-        told = (scope["method"], scope["path"], status or exchange.status, took_ms)
-        log.info("%s %s %d in %.1f ms", *told)
+        told = (scope["method"], scope["path"], exchange.holder, status or exchange.status)
+        log.info("%s %s for %s: %d in %.1f ms", *told, took_ms)
 
     async def _answer(self, exchange: Exchange) -> None:
         try:
-            await self._answering(exchange)
+            await self._admitted(exchange)
         except Problem as problem:
             await exchange.refuse(problem)
         except ModserveError as error:
@@ -58,13 +59,22 @@ class Door:
             log.exception("a request failed")
             await exchange.refuse(Problem(500, "a bug in the gateway; its log tells more"))
 
+    async def _admitted(self, exchange: Exchange) -> None:
+        if self._access is None:
+            await self._answering(exchange)
+            return
+        key = self._access.holder(exchange.headers)
+        exchange.holder = key.name
+        with self._access.admitted(key):
+            await self._answering(exchange)
 
-def build(house: House) -> Starlette:
+
+def build(house: House, access: Access) -> Starlette:
     """All routes; the application owns the house."""
     asking, telling = Asking(house), Telling(house)
 
-    def door(path: str, method: str, answering: Answering) -> Route:
-        return Route(path, Door(house, answering), methods=[method])
+    def door(path: str, method: str, answering: Answering, access: Access | None = access) -> Route:
+        return Route(path, Door(house, answering, access), methods=[method])
 
     @asynccontextmanager
     async def living(app: Starlette) -> AsyncIterator[None]:
@@ -78,8 +88,9 @@ def build(house: House) -> Starlette:
             door("/v1/models", "GET", telling.models),
             door("/v1/models/{name:path}", "GET", telling.model),
             door("/tokenize", "POST", telling.tokenize),
-            door("/health", "GET", telling.health),
-            door("/ready", "GET", telling.ready),
+            door("/openapi.json", "GET", telling.openapi),
+            door("/health", "GET", telling.health, None),
+            door("/ready", "GET", telling.ready, None),
         ],
         exception_handlers={404: _no_route, 405: _no_method},
         lifespan=living,

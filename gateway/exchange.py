@@ -26,6 +26,7 @@ class Exchange:
         self._scope, self._receive, self._send = scope, receive, send
         self._limits = limits
         self.status = 0  # 0: the response has not begun
+        self.holder = "-"  # of the API key, as logs call it
         self._over = False
 
     @cached_property

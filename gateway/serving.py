@@ -6,14 +6,17 @@ import gc
 import logging
 import resource
 import socket
+import ssl
 import sys
 from contextlib import suppress
 
 import uvicorn
 import uvloop
 
+from .access import Access
 from .app import build
 from .house import House
+from .keys import ApiKeys
 from .options import GatewayOptions
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -51,6 +54,13 @@ def check(options: GatewayOptions) -> None:
         )
     if (options.tls_cert is None) != (options.tls_key is None):
         raise BadGateway("expected --tls-cert and --tls-key together, got one of them")
+    if options.tls_cert is not None:
+        try:
+            ssl.create_default_context().load_cert_chain(options.tls_cert, options.tls_key)
+        except OSError as error:  # ssl's own errors are such
+            why = error.strerror or str(error)
+            sentence = f"expected a certificate and its key, got {options.tls_cert}: {why}"
+            raise BadGateway(sentence) from error
 
 
 def _allow_descriptors() -> None:
@@ -69,9 +79,10 @@ def _listening(host: str, port: int) -> socket.socket:
 
 
 async def _serve(options: GatewayOptions, listening: socket.socket) -> None:
+    keys = None if options.api_keys is None else ApiKeys(options.api_keys)
     server = Announcing(
         uvicorn.Config(
-            build(House(options)),
+            build(House(options), Access(keys)),
             log_config=None,
             access_log=False,  # ours says less: no query, no header
             server_header=False,

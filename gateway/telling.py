@@ -13,6 +13,7 @@ from .dialect.reading import read
 from .errors import Problem
 from .exchange import Exchange
 from .house import House
+from .openapi import description
 
 STAGES = frozenset({"prefill", "decode"})  # without these not even a text is answered
 
@@ -63,6 +64,13 @@ class Telling:
         if body.prompt is not None:
             return await client.tokens_of_text(body.prompt)
         return await client.tokens_of_chat(await chat_of(body.messages or (), _no_picture))
+
+    async def openapi(self, exchange: Exchange) -> None:
+        """What there is to ask, of this model."""
+        classes = [one["name"] for one in (await self._house.client.status())["slo_classes"]]
+        greeting = await self._house.client.greeting()
+        names = await self._house.names()
+        await _say(exchange, description(names, greeting.vocabulary, classes))
 
     def _model(self, name: str, context: int) -> dict[str, Any]:
         return {

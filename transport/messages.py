@@ -199,6 +199,7 @@ class Greeting(Message, frozen=True):
     context: int  # tokens that prompt and answer may take together
     max_images: int
     max_image_bytes: int
+    vocabulary: int  # token ids are below it
 
 
 class Delta(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

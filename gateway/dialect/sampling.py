@@ -23,6 +23,7 @@ SAME = (  # fields that are the client's options by the same names
 )
 SLO_HEADERS = {"x-slo-ttft-ms": "ttft_ms", "x-slo-tpot-ms": "tpot_ms"}
 SLO_CLASS = "x-slo-class"
+MOST_MS = 1e9
 
 
 def options_of(body: ChatBody | CompletionBody, default_max_tokens: int) -> Options:
@@ -89,7 +90,7 @@ def _milliseconds(header: str, text: str) -> float:
         value = float(text)
     except ValueError:
         value = 0.0
-    if not 0 < value < 1e9:
+    if not 0 < value < MOST_MS:
         sentence = f"expected {header} to be milliseconds above 0, got {text[:40]!r}"
         raise Problem(400, sentence, code="invalid_value", param=header)
     return value
