@@ -11,7 +11,7 @@ import orjson
 from ..client import Answer, Chunk
 from ..client.options import Options
 from .choices import Choices
-from .dialect.bodies import MOST_CHOICES, ChatBody, CompletionBody
+from .dialect.bodies import MOST_PROMPTS, ChatBody, CompletionBody
 from .dialect.chat import Chat
 from .dialect.completion import Completion
 from .dialect.prompts import chat_of
@@ -68,9 +68,6 @@ class Asking:
     ) -> None:
         options = self._options(exchange, body)
         count = body.n or 1
-        if len(prompts) * count > MOST_CHOICES:
-            sentence = f"expected at most {MOST_CHOICES} answers, got {len(prompts)} x {count}"
-            raise Problem(400, sentence, code="invalid_value", param="n")
         greeting = await self._house.client.greeting()
         async with Choices.asked(self._house.client, prompts, count, options) as choices:
             head = Head(
@@ -127,11 +124,11 @@ class Asking:
 
 def several(prompt: str | list[Any]) -> list[str | list[int]]:
     """One prompt or more: a text, token ids, or a list of either; raises Problem."""
-    if isinstance(prompt, str):
+    if isinstance(prompt, str) or all(isinstance(one, int) for one in prompt):
         return [prompt]
-    if all(isinstance(one, int) for one in prompt):
-        return [prompt]
-    if any(isinstance(one, int) for one in prompt):
-        sentence = "expected a text, token ids, or a list of either as prompt, got a mixture"
+    kinds = {type(one) for one in prompt}
+    if len(kinds) > 1 or len(prompt) > MOST_PROMPTS:
+        got = "a mixture" if len(kinds) > 1 else f"{len(prompt)} of them"
+        sentence = f"expected a text, token ids, or up to {MOST_PROMPTS} of either, got {got}"
         raise Problem(400, sentence, code="invalid_value", param="prompt")
     return prompt

@@ -11,11 +11,14 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-MOST_CHOICES = 16
+MOST_CHOICES = 16  # of a prompt
+MOST_PROMPTS = 16
 INT32, INT64 = 2**31 - 1, 2**63 - 1
 
 Count = Annotated[int, Meta(ge=1, le=INT32)]
 Token = Annotated[int, Meta(ge=0, le=INT32)]
+TokenIds = Annotated[list[Token], Meta(min_length=1)]
+Text = Annotated[str, Meta(min_length=1)]
 Stop = Annotated[str, Meta(min_length=1, max_length=1000)]
 Stops = Annotated[list[Stop], Meta(max_length=16)]
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
@@ -50,7 +53,7 @@ class Body(Strict, frozen=True, kw_only=True):
     # not OpenAI's
     top_k: Annotated[int, Meta(ge=-1, le=INT32)] | None = None
     min_p: Share | None = None
-    repetition_penalty: Annotated[float, Meta(gt=0, le=100)] | None = None
+    repetition_penalty: Annotated[float, Meta(ge=0.01, le=100)] | None = None
     stop_token_ids: Annotated[list[Token], Meta(max_length=16)] | None = None
     ignore_eos: bool | None = None
 
@@ -88,12 +91,7 @@ class ChatBody(Body, frozen=True, kw_only=True):
 class CompletionBody(Body, frozen=True, kw_only=True):
     """POST /v1/completions."""
 
-    prompt: (
-        str
-        | Annotated[
-            list[str | Token | Annotated[list[Token], Meta(min_length=1)]], Meta(min_length=1)
-        ]
-    )
+    prompt: Text | Annotated[list[Text | Token | TokenIds], Meta(min_length=1)]
     logprobs: Twenty | None = None
 
 
@@ -101,5 +99,5 @@ class TokenizeBody(Strict, frozen=True, kw_only=True):
     """POST /tokenize: of a text as it is, or of a chat as the model's template writes it."""
 
     model: str | None = None
-    prompt: str | None = None
+    prompt: str | None = None  # either this or messages
     messages: Annotated[list[Message], Meta(min_length=1)] | None = None

@@ -61,11 +61,9 @@ def promised(headers: Mapping[str, str]) -> Options:
 def _max_tokens(body: Body, default: int) -> int:
     if isinstance(body, CompletionBody):
         return COMPLETION_TOKENS if body.max_tokens is None else body.max_tokens
-    completion = body.max_completion_tokens if isinstance(body, ChatBody) else None
-    if completion is not None and body.max_tokens not in (None, completion):
-        sentence = "expected either max_completion_tokens or max_tokens, got both"
-        raise Problem(400, sentence, code="invalid_value", param="max_tokens")
-    return completion or body.max_tokens or default
+    newer = body.max_completion_tokens if isinstance(body, ChatBody) else None
+    said = [one for one in (newer, body.max_tokens) if one is not None]
+    return min(said, default=default)
 
 
 def _logprobs(body: ChatBody | CompletionBody) -> int | None:
