@@ -3,6 +3,8 @@ spelled."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..client import AsyncClient
 from ..client.media import BadMedia, Fetcher
 from .errors import Problem
@@ -35,9 +37,9 @@ class House:
             sentence = f"expected the model {' or '.join(names)}, got {shown}"
             raise Problem(404, sentence, code="model_not_found", param="model")
 
-    async def fetch(self, url: str, param: str) -> bytes:
-        """A picture's file; raises Problem."""
+    async def fetch(self, urls: Sequence[str], param: str) -> list[bytes]:
+        """The pictures of one request; raises Problem, about the field `param`."""
         try:
-            return await self._fetcher.fetch(url)
+            return await self._fetcher.fetch_all(urls)
         except BadMedia as error:
             raise Problem(error.status, str(error), code="invalid_image", param=param) from error

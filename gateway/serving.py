@@ -79,21 +79,23 @@ def _listening(host: str, port: int) -> socket.socket:
 
 
 async def _serve(options: GatewayOptions, listening: socket.socket) -> None:
-    keys = None if options.api_keys is None else ApiKeys(options.api_keys)
-    server = Announcing(
-        uvicorn.Config(
-            build(House(options), Access(keys)),
-            log_config=None,
-            access_log=False,  # ours says less: no query, no header
-            server_header=False,
-            timeout_graceful_shutdown=int(options.limits.end_s),
-            ssl_certfile=options.tls_cert,
-            ssl_keyfile=options.tls_key,
-        ),
-        address_of(options, listening),
-    )
+    server = Announcing(configuration(options), address_of(options, listening))
     gc.freeze()
     await server.serve(sockets=[listening])
+
+
+def configuration(options: GatewayOptions) -> uvicorn.Config:
+    """Of the server of one gateway; belongs to the running loop. Raises BadApiKeys."""
+    keys = None if options.api_keys is None else ApiKeys(options.api_keys)
+    return uvicorn.Config(
+        build(House(options), Access(keys)),
+        log_config=None,
+        access_log=False,  # ours says less: no query, no header
+        server_header=False,
+        timeout_graceful_shutdown=int(options.limits.end_s),
+        ssl_certfile=options.tls_cert,
+        ssl_keyfile=options.tls_key,
+    )
 
 
 class Announcing(uvicorn.Server):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -63,7 +64,7 @@ class Telling:
             raise Problem(400, "expected either prompt or messages, got both or none")
         if body.prompt is not None:
             return await client.tokens_of_text(body.prompt)
-        return await client.tokens_of_chat(await chat_of(body.messages or (), _no_picture))
+        return await client.tokens_of_chat(await chat_of(body.messages or (), _no_pictures))
 
     async def openapi(self, exchange: Exchange) -> None:
         """What there is to ask, of this model."""
@@ -86,5 +87,5 @@ async def _say(exchange: Exchange, body: dict[str, Any]) -> None:
     await exchange.respond(200, orjson.dumps(body))
 
 
-async def _no_picture(url: str, param: str) -> bytes:
+async def _no_pictures(urls: Sequence[str], param: str) -> list[bytes]:
     raise Problem(400, "expected texts alone to tokenize, got an image", param=param)

@@ -6,5 +6,6 @@ Gateway and client share it; `docs/media.md` says what is refused.
 from .errors import BadMedia
 from .fetcher import Fetcher
 from .limits import Limits
+from .policy import Policy, Rest
 
-__all__ = ["BadMedia", "Fetcher", "Limits"]
+__all__ = ["BadMedia", "Fetcher", "Limits", "Policy", "Rest"]

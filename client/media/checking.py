@@ -10,7 +10,7 @@ from __future__ import annotations
 from PIL.ImageFile import ImageFile
 
 from ...transport import pictures
-from .errors import NOT_A_PICTURE, TOO_LARGE, TOO_MANY_PIXELS, BadMedia
+from .errors import TOO_LARGE, TOO_MANY_PIXELS, BadMedia, no_picture
 from .limits import Limits
 
 _PNG_SIGNATURE = 8  # bytes
@@ -29,19 +29,15 @@ def check_picture(data: bytes, limits: Limits) -> int:
     except BadMedia:
         raise
     except (pictures.BadImage, *pictures.DECODE_ERRORS) as error:
-        raise _no_picture(limits) from error
+        raise no_picture(limits) from error
     if not _ends_there(data, pictures.format_of(image)):
-        raise _no_picture(limits)
+        raise no_picture(limits)
     return pixels
 
 
 def _header_limits(limits: Limits) -> pictures.Limits:
     """`_check_size` has the limit of pixels, with a status of its own."""
     return pictures.Limits(limits.bytes, pixels=2**62, formats=limits.formats)
-
-
-def _no_picture(limits: Limits) -> BadMedia:
-    return BadMedia(422, NOT_A_PICTURE.format(formats=", ".join(limits.formats)))
 
 
 def _check_size(size: tuple[int, int], limits: Limits) -> None:

@@ -7,6 +7,7 @@ resolve, a port where nobody listens and a page that is no picture must not be t
 from __future__ import annotations
 
 from ..errors import BadInput
+from .limits import Limits
 
 NOT_A_URL = "expected an http, https or data URL of a picture, got another thing"
 NOT_BASE64 = "expected a data URL like data:image/png;base64,..., got another thing"
@@ -18,6 +19,9 @@ TOO_MANY_PIXELS = (
     "expected a picture of at most {pixels} pixels and {side} a side, no more than {ratio} times "
     "as long as wide, got another shape"
 )
+TOO_MANY = "expected at most {items} pictures in a request, got {got}"
+TOO_LARGE_IN_ALL = "expected pictures of at most {bytes} bytes in a request, got more"
+TOO_MANY_PIXELS_IN_ALL = "expected pictures of at most {pixels} pixels in a request, got more"
 
 
 class BadMedia(BadInput):
@@ -26,3 +30,7 @@ class BadMedia(BadInput):
     def __init__(self, status: int, sentence: str) -> None:
         super().__init__(sentence)
         self.status = status
+
+
+def no_picture(limits: Limits) -> BadMedia:
+    return BadMedia(422, NOT_A_PICTURE.format(formats=", ".join(limits.formats)))

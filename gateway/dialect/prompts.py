@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 from .bodies import ImagePart, Message
 
-Fetch = Callable[[str, str], Awaitable[bytes]]  # of a URL, and the path of its field
+Fetch = Callable[[Sequence[str], str], Awaitable[list[bytes]]]  # URLs, and the path of their field
 ROLES = {"developer": "system"}  # OpenAI's newer word, which no chat template knows
 
 
 async def chat_of(messages: Sequence[Message], fetch: Fetch) -> list[dict[str, Any]]:
-    """All pictures are fetched at once; raises what `fetch` does for the first that fails."""
-    fetching = [asyncio.ensure_future(fetch(url, path)) for url, path in _urls(messages)]
-    try:
-        pictures = iter(await asyncio.gather(*fetching))
-    finally:
-        for one in fetching:
-            one.cancel()
+    """All pictures are fetched at once; raises what `fetch` does."""
+    found = list(_urls(messages))
+    param = found[0][1] if len(found) == 1 else "messages"
+    pictures = iter(await fetch([url for url, _ in found], param) if found else ())
     return [
         {"role": ROLES.get(one.role, one.role), "content": _content(one, pictures)}
         for one in messages
