@@ -28,7 +28,8 @@ class Front:
     def __init__(self, options: GatewayOptions) -> None:
         self._options = options
         self._listening = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
+        self.address: tuple[str, int] = self._listening.getsockname()
+        self.url = f"http://127.0.0.1:{self.address[1]}"
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
         self._made = threading.Event()
         self._thread.start()
