@@ -8,11 +8,13 @@ import traceback
 import typer
 
 from . import (
+    api_keys,
     benching,
     checking,
     controlling,
     demo,
     events,
+    gateways,
     generate,
     keys,
     planning,
@@ -28,6 +30,7 @@ from .top import command as top
 
 GROUPS = (
     controlling,
+    gateways,
     checking,
     workers,
     stages,
@@ -37,6 +40,7 @@ GROUPS = (
     events,
     generate,
     keys,
+    api_keys,
     benching,
     profiling,
     simulating,

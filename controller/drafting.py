@@ -46,8 +46,8 @@ class Drafting:
     def __init__(
         self, folder: Path, fingerprint: str, limits: Limits, classes: Mapping[str, SloClass]
     ) -> None:
-        self._preparer = Preparer(folder, read_geometry(folder))
-        self.facts = self._preparer.facts
+        self.preparer = Preparer(folder, read_geometry(folder))
+        self.facts = self.preparer.facts
         self._fingerprint = fingerprint
         self._limits, self._classes = limits, classes
         self._picture = pictures.Limits(bytes=limits.max_image_bytes)
@@ -58,9 +58,9 @@ class Drafting:
         submit = draft.submit
         sizes = [self._measure(index, draft.frames) for index in range(len(draft.frames))]
         if submit.token_ids:
-            prepared = self._preparer.prepare_ids(submit.token_ids, sizes)
+            prepared = self.preparer.prepare_ids(submit.token_ids, sizes)
         else:
-            prepared = self._preparer.prepare(submit.turns, sizes)
+            prepared = self.preparer.prepare(submit.turns, sizes)
         room = self.facts.context - len(prepared.token_ids)
         if room < 1:
             raise self._too_long(len(prepared.token_ids))

@@ -158,12 +158,38 @@ class AskEvents(Message, frozen=True, omit_defaults=True):
     since: float = 0.0  # seconds of Unix time
 
 
+class AskTokens(Message, frozen=True, omit_defaults=True):
+    """The token ids of a text as it is, or of a chat of texts in the model's template."""
+
+    ask: int
+    text: str | None = None
+    turns: tuple[Turn, ...] = ()
+
+
+class AskPieces(Message, frozen=True):
+    """How these tokens are spelled."""
+
+    ask: int
+    token_ids: tuple[int, ...]
+
+
 class Pong(Message, frozen=True):
     """The answer to a Ping, from a client or a worker."""
 
 
 FromClient = (
-    Greet | Submit | Cancel | AskStatus | AskEvents | Remove | SetStages | Scale | Shutdown | Pong
+    Greet
+    | Submit
+    | Cancel
+    | AskStatus
+    | AskEvents
+    | AskTokens
+    | AskPieces
+    | Remove
+    | SetStages
+    | Scale
+    | Shutdown
+    | Pong
 )
 
 
@@ -173,6 +199,7 @@ class Greeting(Message, frozen=True):
     context: int  # tokens that prompt and answer may take together
     max_images: int
     max_image_bytes: int
+    vocabulary: int  # token ids are below it
 
 
 class Delta(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -255,6 +282,20 @@ class Events(Message, frozen=True):
     newest: int  # number of the last event that there is, 0 if none
 
 
+class Tokens(Message, frozen=True):
+    """The answer to AskTokens."""
+
+    ask: int
+    token_ids: tuple[int, ...]
+
+
+class Pieces(Message, frozen=True):
+    """The answer to AskPieces, in its order: bytes, since a character may take several tokens."""
+
+    ask: int
+    pieces: tuple[bytes, ...]
+
+
 class Scaled(Message, frozen=True):
     """The answer to Scale, at once: what will be done, one sentence each."""
 
@@ -297,6 +338,8 @@ ToClient = (
     | Refused
     | Report
     | Events
+    | Tokens
+    | Pieces
     | Scaled
     | Granted
     | Switched

@@ -14,7 +14,12 @@ from modserve.transport import messages as say
 from modserve.transport.channels import Router
 
 GREETING = say.Greeting(
-    model="seven", fingerprint="f" * 64, context=4096, max_images=8, max_image_bytes=1 << 20
+    model="seven",
+    fingerprint="f" * 64,
+    context=4096,
+    max_images=8,
+    max_image_bytes=1 << 20,
+    vocabulary=1000,
 )
 TIMING = say.Timing(
     ttft_s=0.1,
