@@ -50,6 +50,7 @@ class Sampling(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
     stop: tuple[str, ...] = ()
     stop_token_ids: tuple[int, ...] = ()
     ignore_eos: bool = False
+    json_schema: str | None = None  # what the answer is to follow; None: nothing
     logprobs: int | None = None  # None: none; n: the chosen token's and the n most likely ones'
 
 
