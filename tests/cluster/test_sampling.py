@@ -75,8 +75,9 @@ def test_an_answer_follows_its_schema_in_every_layout(
 
         async def body() -> None:
             async with cluster.client() as client:  # noqa: B023
-                options = {"temperature": 2.0, "seed": 1, "max_tokens": 200}
-                told = await client.generate("Hi", json_schema=schema, **options)
+                told = await client.generate(
+                    "Hi", json_schema=schema, temperature=2.0, seed=1, max_tokens=200
+                )
                 assert told.finish_reason == "stop"
                 assert {type(one) for one in json.loads(told.text)} == {bool}
                 seen.add(told.text)
