@@ -232,7 +232,7 @@ class Floor:
     def _beat(self, member: Member, word: say.Beat) -> None:
         member.beats(word)
         if member.standing is not Standing.LOADING:
-            speed = Speed(word.image_token_s, word.prompt_token_s, word.decode_s)
+            speed = Speed(word.image_token_s, word.prompt_token_s, word.decode_s, word.row_s)
             self._office.pump(on.Heard(member.name, speed))
 
     def _leave(self, member: Member, word: say.Leave) -> None:

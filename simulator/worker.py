@@ -18,6 +18,7 @@ from ..scheduler.computing.encoding import Batch, EncodeStage, Task
 from ..scheduler.computing.sequence import Sequence
 from ..scheduler.computing.text import Ended, Step, TextStage
 from ..scheduler.pacing import BATCH_S, ImagePace, TextPace
+from ..scheduler.replica import Speed
 from ..scheduler.stage import Stage
 from .agenda import PASSING, STEP, Agenda
 from .cluster import TEXT, Group, Scheduling
@@ -42,6 +43,7 @@ class Worker:
         self.encode = _encode(group, scheduling)
         self.joined_s = agenda.now
         self.busy_s = 0.0
+        self._told_s = -1.0  # of them, when it last told its speed
         self._agenda, self._rank = agenda, STEP + number
         self._most = scheduling.most_steps
         self._tell, self._tell_encoded = stepped, encoded
@@ -113,6 +115,20 @@ class Worker:
             for one in text.decoding.values()
         ]
 
+    def news(self) -> Speed | None:
+        """What it has measured of itself; None: nothing since it last told."""
+        self._take_in()
+        if self._told_s == self.busy_s:
+            return None
+        self._told_s = self.busy_s
+        text, encode = self.text, self.encode
+        return Speed(
+            image_token_s=encode.pace.token_s if encode is not None else 0.0,
+            prompt_token_s=text.pace.token_s if text is not None else 0.0,
+            decode_s=text.pace.decode_s if text is not None else 0.0,
+            row_s=text.pace.row_s if text is not None else 0.0,
+        )
+
     def leave(self) -> None:
         """It computes no more, and tells nothing."""
         self.settle()
@@ -180,6 +196,16 @@ class Worker:
 
     def settle(self) -> None:
         """Take in the steps that have ended by now; the one under way is the last of them."""
+        self._take_in()
+        step = self._step
+        if step is not None and len(self._ends) > 1:
+            self._step = Step([], step.preempted, 0, step.decodes, step.times_s[:1])
+            self._ends = self._ends[:1]
+            self._broken += 1
+            self._put_end()
+
+    def _take_in(self) -> None:
+        """The steps that have ended by now; those behind them stay as they are."""
         step, last = self._step, len(self._ends) - 1
         if step is None or self.text is None or not last:
             return
@@ -188,11 +214,8 @@ class Worker:
         if done:
             self._count(step.times_s[:done])
             self.text.end(step, done)  # nobody is due between them
-        self._step = Step([], step.preempted, 0, step.decodes, [step.times_s[done]])
-        self._ends = [self._ends[done]]
-        if done < last:
-            self._broken += 1
-            self._put_end()
+            self._step = Step([], step.preempted, 0, step.decodes, step.times_s[done:])
+            self._ends = self._ends[done:]
 
     def _begin_batch(self) -> bool:
         batch = self.encode.begin() if self.encode is not None else None

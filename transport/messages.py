@@ -430,6 +430,7 @@ class Beat(Message, frozen=True, omit_defaults=True):
     image_token_s: float = 0.0  # to encode one, as its last batches took; 0: it encoded none
     prompt_token_s: float = 0.0  # to prefill one
     decode_s: float = 0.0  # a step that only decodes
+    row_s: float = 0.0  # a prompt token's products, however many come in a step
     resident_bytes: int = 0  # of the process
 
 

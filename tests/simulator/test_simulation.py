@@ -156,6 +156,16 @@ def test_the_same_seed_tells_the_same_story_and_another_one_another() -> None:
     assert first.outcomes != other.outcomes
 
 
+def test_workers_that_are_alike_are_given_alike() -> None:
+    """Their speeds differ by what they happened to compute, which is nobody's advantage."""
+    asked = arrivals(2, 200, rate=24.0, images=0.0)
+    told = {
+        routing: tell(cluster(("text",), count=4, scheduling=Scheduling(routing=routing)), asked)
+        for routing in ("finish", "pending")
+    }
+    assert told["finish"].outcomes == told["pending"].outcomes
+
+
 @pytest.mark.parametrize("role", ["encode", "text"])
 def test_a_worker_that_is_lost_loses_nobody(role: str) -> None:
     outcomes: list[Outcome] = []
