@@ -38,7 +38,7 @@ def add(app: typer.Typer) -> None:
 def simulate(
     context: typer.Context,
     model: shared.Model,
-    gpus: Annotated[int, option("N", "GPUs of the cluster.", min=1)],
+    gpus: Annotated[int, option("N", "GPUs of the cluster.", min=1, max=shared.MOST_GPUS)],
     system: shared.System = "modserve",
     gpu: shared.Gpu = "a100",
     layout: shared.Layout = None,
@@ -47,7 +47,12 @@ def simulate(
     duration: shared.Duration = None,
     num_prompts: Annotated[
         int | None,
-        option("N", "Requests: of a trace all, or N, beginning again where it ends.", min=1),
+        option(
+            "N",
+            "Requests: of a trace all, or N, beginning again where it ends.",
+            min=1,
+            max=shared.MOST_PROMPTS,
+        ),
     ] = None,
     scale: shared.Scale = 1.0,
     request_rate: Annotated[

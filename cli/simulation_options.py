@@ -13,6 +13,9 @@ from ..simulator.promises import PROMISES
 from ..simulator.systems import SYSTEMS
 from .options import option, positive
 
+MOST_GPUS = 16_384
+MOST_PROMPTS = 100_000_000
+
 Model = Annotated[str, option("NAME", f"{', '.join(MODELS)}.")]
 System = Annotated[str, option("NAME", f"{', '.join(SYSTEMS)}.")]
 Gpu = Annotated[str, option("NAME", f"{', '.join(GPUS)}.")]

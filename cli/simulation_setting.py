@@ -19,6 +19,8 @@ from .redrawing import sources_of
 from .sources import Source, Wanted
 
 T = TypeVar("T")
+DAY_S = 86_400.0
+MOST_DAYS = 31  # of a workload
 TOLD = ("system", "model", "gpu", "gpus", "slo", "slo_factor", "autoscale", "seed")
 
 
@@ -62,6 +64,7 @@ def _setting(given: Mapping[str, Any], source: Source) -> Setting:
         raise NotSimulated(f"expected requests in {source.name}, got none in that time")
     if told.images and not any(Stage.ENCODE in part.stages for part in layout):
         raise NotSimulated(f"expected workers for encode, got none for {told.images} images")
+    check_span(told.span_s / given["scale"])
     return Setting(
         asked={name: given[name] for name in TOLD} | {"trace": source.name},
         layout=layout,
@@ -89,6 +92,13 @@ def _layout(given: Mapping[str, Any], shares: Sequence[Share]) -> Layout:
     if (used := gpus_of(layout)) > gpus:
         raise typer.BadParameter(f"expected a layout for {gpus} GPUs, got one for {used}")
     return layout
+
+
+def check_span(span_s: float) -> None:
+    """Raises NotSimulated: the core is told of every second, whether requests come in it or not."""
+    if span_s > MOST_DAYS * DAY_S:
+        got = f"{span_s / DAY_S:.3g} days"
+        raise NotSimulated(f"expected requests within at most {MOST_DAYS} days, got {got} of them")
 
 
 def _idle(gpus: int, layout: Layout) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from itertools import accumulate
 from math import inf
 
@@ -16,6 +16,8 @@ from ..scheduler.request import Phase, Request
 from .arrival import Arrival
 from .cluster import Counted, Scheduling
 from .outcome import Outcome
+
+SHAPES = 16_384  # of images that are remembered
 
 
 @dataclass(slots=True)
@@ -49,7 +51,7 @@ class Tickets:
         self._spec, self._timeout_s = spec, scheduling.timeout_s
         self._counted = counted
         self._paced = scheduling.paced
-        self._shape = cache(spec.image)
+        self._shape = lru_cache(SHAPES)(spec.image)
         language = spec.language
         self._seen = language.cross_layers / language.self_layers
         self._alike = language.image_row_flops / language.token_flops
