@@ -12,6 +12,7 @@ from ipaddress import ip_address
 from modserve.client.media.addresses import Address
 
 TRUST = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # nobody; loading the system's takes long
+ENDLESS = b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\n\r\n"  # until the connection ends
 Answer = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -24,6 +25,7 @@ class Server:
     met: int = 0  # connections
     asked: list[str] = field(default_factory=list)  # heads of requests
     greeting: bytes = b""  # said to everybody who connects
+    heard: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))  # a request
     ended: asyncio.Event = field(default_factory=asyncio.Event)  # a connection has
 
     def url(self, path: str = "/", host: str = "127.0.0.1") -> str:
@@ -40,6 +42,7 @@ class Server:
     async def _speak(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         self.asked.append(head)
+        self.heard.release()
         answer = self.answers.get(head.split()[1], b"")
         if isinstance(answer, bytes):
             writer.write(answer)

@@ -12,6 +12,7 @@ from modserve.client.media import BadMedia, Fetcher, Limits, Policy
 
 from .files import picture, zipped_bomb
 from .servers import (
+    ENDLESS,
     TRUST,
     Answer,
     Names,
@@ -27,7 +28,6 @@ from .servers import (
 GOOD = picture()
 LIMITS = Limits(bytes=100_000, item_s=20.0, grace_s=0.5, least_rate=10_000)
 CHUNKED = b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\nTransfer-Encoding: chunked\r\n\r\n"
-ENDLESS = b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\n\r\n"  # until the connection ends
 EARLY = b"HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\n"
 STATUSES = (201, 202, 204, 206, 300, 304, 400, 401, 403, 404, 407, 418, 429, 500, 502, 503, 999)
 
