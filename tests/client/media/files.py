@@ -142,10 +142,14 @@ def _bombs() -> Iterator[tuple[str, bytes]]:
     yield "PNG: 2 GB of pixels", png_of(2**31 - 1, 2**31 - 1)
     yield "PNG: one pixel high, 30,000 wide", png_of(30_000, 1, pixels=bytes(90_001))
     yield "PNG: one pixel wide, 16,000 high", png_of(1, 16_000, pixels=bytes(64_000))
-    yield "PNG: a text that expands", png_of(9, 9, chunk(b"zTXt", b"a\0\0" + bomb()))
-    yield "PNG: an international one", png_of(9, 9, chunk(b"iTXt", b"a\0\1\0\0\0" + bomb()))
-    yield "PNG: a colour profile that expands", png_of(9, 9, chunk(b"iCCP", b"a\0\0" + bomb()))
-    yield "PNG: 2,000 texts", png_of(9, 9, *[chunk(b"tEXt", b"a\0" + bytes(40_000))] * 2000)
+    pixels = bytes(9 * 28)
+    text, megabyte = b"a\0\0" + bomb(), b"a\0\0" + bomb(2**20 - 1)
+    yield "PNG: a text that expands", png_of(9, 9, chunk(b"zTXt", text), pixels=pixels)
+    yield "PNG: a profile that expands", png_of(9, 9, chunk(b"iCCP", text), pixels=pixels)
+    text = b"a\0\1\0\0\0" + bomb()
+    yield "PNG: an international one", png_of(9, 9, chunk(b"iTXt", text), pixels=pixels)
+    texts = [chunk(b"zTXt", megabyte)] * 99
+    yield "PNG: 99 texts that expand", png_of(9, 9, *texts, pixels=pixels)
     yield "JPEG: 65,535 pixels a side", _jpeg_of(65_535, 65_535)
     yield "JPEG: 5,000 scans", _scans()
     yield "GIF: a canvas of 65,535 pixels a side", b"GIF89a\xff\xff\xff\xff" + picture("GIF")[10:]
@@ -182,6 +186,7 @@ def _strange() -> Iterator[tuple[str, bytes]]:
     yield "EXIF that is none", picture("JPEG", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff" + bytes(30))
     turned[ExifTags.Base.Orientation] = 99
     yield "turned who knows where", picture("PNG", exif=turned)
+    yield "no text that expands", png_of(9, 9, chunk(b"zTXt", b"a\0\0"), pixels=bytes(9 * 28))
     yield "one pixel", picture("PNG", (1, 1))
     yield "a JPEG and a film behind it", picture("JPEG") + b"\0\0\0\x20ftypmp42" + bytes(3000)
     yield "progressive", picture("JPEG", (300, 200), progressive=True)
