@@ -24,6 +24,7 @@ from . import (
     workers,
 )
 from .printing import WIDE, complain
+from .top import command as top
 
 GROUPS = (
     controlling,
@@ -32,6 +33,7 @@ GROUPS = (
     stages,
     scale,
     status,
+    top,
     events,
     generate,
     keys,

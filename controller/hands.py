@@ -20,7 +20,11 @@ from .timing import timing
 
 log = logging.getLogger(__name__)
 
-REASONS = {Phase.CANCELLED: "cancelled", Phase.FAILED: "error"}
+REASONS = {
+    Phase.CANCELLED: "cancelled",
+    Phase.FAILED: "error",
+    Phase.REJECTED: "rejected",
+}
 
 
 class Hands:
@@ -148,6 +152,8 @@ class Hands:
         session = self._office.clients.numbered(ticket.client)
         self._count(request)
         self._office.attaining.ended(request, ticket.received, first)
+        told = timing(request, ticket.received, first)
+        self._office.measures.ended(request, told, _finish_reason(request, command.reason))
         if session is None:
             return
         session.open.discard(request.id)
@@ -157,16 +163,15 @@ class Hands:
                 request.id, code, command.reason, command.retry_after_s
             )
         else:
-            word = self._last_word(ticket, command.reason, first)
+            word = self._last_word(ticket, command.reason, told)
         frame = codec.encode(word)
         if request.phase is Phase.DONE:
             self._office.ended.keep(session.identity, request.id, [*ticket.frames, frame])
         self._office.clients.send(session, frame)
 
-    def _last_word(self, ticket: Ticket, reason: str, first: float | None) -> say.Ended:
+    def _last_word(self, ticket: Ticket, reason: str, told: say.Timing) -> say.Ended:
         request = ticket.request
         error = None if request.phase is Phase.DONE else reason
-        told = timing(request, ticket.received, first)
         log.info(
             "%s %s after %.3f s: %d + %d tokens, %d images, %d runs%s",
             request.id,
@@ -181,7 +186,7 @@ class Hands:
         image_tokens = sum(span.rows for span in ticket.spans) if ticket.spans else 0
         return say.Ended(
             request_id=request.id,
-            finish_reason=REASONS.get(request.phase, reason),
+            finish_reason=_finish_reason(request, reason),
             usage=say.Usage(request.prompt_tokens, image_tokens, request.emitted),
             timing=told,
             error=error,
@@ -198,3 +203,8 @@ class Hands:
                 tally.rejected += 1
             case _:
                 tally.failed += 1
+
+
+def _finish_reason(request: Request, reason: str) -> str:
+    """Why it finished, `stop` or `length`, or else how it ended."""
+    return REASONS.get(request.phase, reason)
