@@ -21,8 +21,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "worker": {"scheduler", "transport"},
     "controller": {"scheduler", "transport"},
     "client": {"transport"},
+    "gateway": {"client"},
     "simulator": {"scheduler"},
-    "cli": {"scheduler", "transport", "controller", "client", "simulator", "tiny"},
+    "cli": {"scheduler", "transport", "controller", "client", "gateway", "simulator", "tiny"},
     "tiny": set(),
 }
 USERS = {"tests", "bench", "docs", "examples"}  # they import as users do, and nobody imports them

@@ -19,7 +19,7 @@ import pytest
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = ("scheduler", "controller", "client", "simulator", "cli", "worker/emulated")
+FOLDERS = ("scheduler", "controller", "client", "gateway", "simulator", "cli", "worker/emulated")
 OF_TRANSPORT = (  # the rest of the folder moves tensors
     *("messages", "codec", "channels", "checkpoint", "complaints", "launching", "pictures"),
     *("state", "components", "profiles"),
