@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 
 from ..transport.messages import Event
@@ -27,10 +27,12 @@ class Chronicle:
         self._events: deque[Event] = deque(maxlen=most)
         self._clock = clock
         self.newest = 0  # number of the last event
+        self.counts: Counter[str] = Counter()  # by kind, since the start
 
     def note(self, kind: str, sentence: str, **fields: str | int | float) -> None:
         """`kind` is one word for programs; `fields` has the numbers and names of the sentence."""
         self.newest += 1
+        self.counts[kind] += 1
         event = Event(self.newest, self._clock(), kind, sentence[:MOST_SENTENCE], fields)
         self._events.append(event)
         log.info("%s: %s", event.kind, event.sentence)

@@ -11,6 +11,7 @@ import orjson
 
 from ..scheduler.replica import Replica
 from ..scheduler.request import Phase
+from ..scheduler.stage import role_of
 from .crew import Member, Standing
 from .office import Office
 
@@ -44,6 +45,7 @@ def snapshot(office: Office) -> bytes:
         "waiting_tokens": office.core.waiting.tokens,
         "held_image_bytes": office.held_bytes,
         "journal": office.journal.status(),
+        "events": dict(sorted(office.chronicle.counts.items())),
         "histograms": office.measures.report(),
     }
     return orjson.dumps(body)
@@ -82,6 +84,7 @@ def _worker(office: Office, member: Member) -> dict[str, Any]:
     return {
         "name": member.name,
         "stages": sorted(member.stages),
+        "role": role_of(member.stages),
         "state": _state(member, replica),
         "loaded": _loaded(member),
         "pid": member.hello.pid,

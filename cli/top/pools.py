@@ -12,7 +12,7 @@ from ...scheduler.stage import ROLES
 from .columns import Column, lay_out
 from .figures import NOTHING, count, share, size
 from .glyphs import Glyphs, bar
-from .seen import reads, role, sees
+from .seen import reads, sees
 
 BAR = 8
 HIGH = 0.9
@@ -22,9 +22,9 @@ Workers = Sequence[Mapping[str, Any]]
 
 def pools(workers: Workers, width: int, glyphs: Glyphs) -> list[Text]:
     """In the order that a request takes them."""
-    there = {role(one) for one in workers}
+    there = {one["role"] for one in workers}
     names = [*(name for name in ROLES if name in there), *sorted(there - ROLES.keys())]
-    members = [[one for one in workers if role(one) == name] for name in names]
+    members = [[one for one in workers if one["role"] == name] for name in names]
     columns = [
         Column("stage", [Text(f"{name:<9}", "bold") for name in names], right=False),
         Column("workers", [_states(some) for some in members], right=False),

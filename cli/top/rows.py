@@ -12,7 +12,7 @@ from .columns import Column, cut, lay_out
 from .figures import NOTHING, count, share, size
 from .glyphs import Glyphs
 from .pools import queued
-from .seen import reads, role, sees
+from .seen import reads, sees
 from .view import View, sorted_by
 
 Worker = Mapping[str, Any]
@@ -46,7 +46,7 @@ def _table(workers: Sequence[Worker], view: View, width: int, glyphs: Glyphs) ->
     names = [f"{glyphs.mark if one['name'] == chosen else ' '} {one['name']}" for one in workers]
     columns = [
         Column("  worker", names, right=False),
-        Column("stage", [role(one) for one in workers], right=False, rank=4),
+        Column("stage", [one["role"] for one in workers], right=False, rank=4),
         Column("state", [_state(one) for one in workers], right=False),
         Column("busy", [f"{one['busy']:.0%}" for one in workers]),
         Column("run+wait", [_requests(one) for one in workers]),

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...scheduler.stage import Stage, role_of
 from ...transport.messages import Event
 from .history import Key, Latency
 
@@ -27,10 +26,6 @@ class Seen:
     def workers(self) -> Sequence[Mapping[str, Any]]:
         workers: Sequence[Mapping[str, Any]] = self.report["workers"]
         return workers
-
-
-def role(worker: Mapping[str, Any]) -> str:
-    return role_of(frozenset(Stage(stage) for stage in worker["stages"]))
 
 
 def sees(worker: Mapping[str, Any]) -> bool:

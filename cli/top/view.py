@@ -10,7 +10,6 @@ from typing import Any
 
 from ...scheduler.stage import ROLES
 from .keys import Key
-from .seen import role
 
 
 class Sort(StrEnum):
@@ -50,7 +49,7 @@ def sorted_by(sort: Sort, workers: Sequence[Mapping[str, Any]]) -> list[Mapping[
     def weight(worker: Mapping[str, Any]) -> float:
         match sort:
             case Sort.STAGE:
-                return ranks.get(role(worker), len(ranks))
+                return ranks.get(worker["role"], len(ranks))
             case Sort.BUSY:
                 return -float(worker["busy"])
             case Sort.QUEUE:

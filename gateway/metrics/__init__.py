@@ -1,0 +1,1 @@
+"""What Prometheus is told: the controller's report in its form. Nothing is counted here."""
