@@ -152,7 +152,7 @@ class Hands:
             return
         session.open.discard(request.id)
         if request.phase is Phase.REJECTED:
-            code = "busy" if command.reason.startswith("busy") else "too_large"
+            code = _code_of(command.reason)
             word: say.ToClient = say.Refused(
                 request.id, code, command.reason, command.retry_after_s
             )
@@ -198,3 +198,10 @@ class Hands:
                 tally.rejected += 1
             case _:
                 tally.failed += 1
+
+
+def _code_of(reason: str) -> str:
+    """Of a refusal of the core's: later it may do, its promise cannot be kept, or it never fits."""
+    if reason.startswith("busy"):
+        return "busy"
+    return "slo" if reason.startswith("its first token") else "too_large"

@@ -17,6 +17,8 @@ import pytest
 from modserve.cli.cluster import Cluster
 from modserve.client import Answer, Client
 
+from .front import chat
+
 pytestmark = pytest.mark.slow
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -70,17 +72,14 @@ def asked_directly(cluster: Cluster, chat: Chat, **options: Any) -> Answer:
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("chat", CHATS)
+@pytest.mark.parametrize("said", CHATS)
 def test_a_chat_gets_the_same_tokens(
-    cluster: Cluster, client: openai.OpenAI, chat: str, way: str
+    cluster: Cluster, client: openai.OpenAI, said: str, way: str
 ) -> None:
-    expected = asked_directly(cluster, CHATS[chat], **WAYS[way])
-    asked: dict[str, Any] = {"model": "tiny", "messages": CHATS[chat], "max_tokens": 24}
-    whole = client.chat.completions.create(**asked, **WAYS[way], logprobs=True)
-    pieces = [
-        piece.choices[0]
-        for piece in client.chat.completions.create(**asked, **WAYS[way], stream=True)
-    ]
+    expected = asked_directly(cluster, CHATS[said], **WAYS[way])
+    asked: dict[str, Any] = {"model": "tiny", "messages": CHATS[said], "max_tokens": 24}
+    whole = chat(client, **asked, **WAYS[way], logprobs=True)
+    pieces = [piece.choices[0] for piece in chat(client, **asked, **WAYS[way], stream=True)]
     streamed = "".join(one.delta.content or "" for one in pieces)
     assert (whole.choices[0].message.content, streamed) == (expected.text, expected.text)
     assert whole.choices[0].finish_reason == expected.finish_reason == pieces[-1].finish_reason
@@ -90,12 +89,10 @@ def test_a_chat_gets_the_same_tokens(
 
 
 def test_choices_are_those_of_seeds_in_a_row(cluster: Cluster, client: openai.OpenAI) -> None:
-    chat = CHATS["text"]
-    answer = client.chat.completions.create(
-        model="tiny", messages=chat, max_tokens=24, temperature=1.5, seed=20, n=3
-    )  # type: ignore[call-overload]
+    said = CHATS["text"]
+    answer = chat(client, model="tiny", messages=said, max_tokens=24, temperature=1.5, seed=20, n=3)
     for index, choice in enumerate(answer.choices):
-        alone = asked_directly(cluster, chat, temperature=1.5, seed=20 + index)
+        alone = asked_directly(cluster, said, temperature=1.5, seed=20 + index)
         assert choice.message.content == alone.text
 
 
@@ -116,19 +113,17 @@ def test_a_completion_goes_on_from_a_text_as_it_is(cluster: Cluster, client: ope
 
 
 def test_a_chat_is_tokenized_as_it_is_prompted(cluster: Cluster, client: openai.OpenAI) -> None:
-    chat = CHATS["a system's word first"]
-    told = httpx2.post(f"{cluster.http}/tokenize", json={"messages": chat}, timeout=60).json()
-    assert told["count"] == asked_directly(cluster, chat).usage.prompt_tokens  # type: ignore[union-attr]
+    said = CHATS["a system's word first"]
+    told = httpx2.post(f"{cluster.http}/tokenize", json={"messages": said}, timeout=60).json()
+    assert told["count"] == asked_directly(cluster, said).usage.prompt_tokens  # type: ignore[union-attr]
     asked = client.completions.create(
         model="tiny", prompt=told["tokens"], max_tokens=24, temperature=0
     )
-    assert asked.choices[0].text == asked_directly(cluster, chat).text
+    assert asked.choices[0].text == asked_directly(cluster, said).text
 
 
 def test_a_stop_string_is_not_in_the_answer(client: openai.OpenAI) -> None:
-    answer = client.chat.completions.create(
-        model="tiny", messages=CHATS["a picture"], temperature=0, stop=[" 7"]
-    )  # type: ignore[call-overload]
+    answer = chat(client, model="tiny", messages=CHATS["a picture"], temperature=0, stop=[" 7"])
     assert answer.choices[0].message.content == "This is the digit"
     assert answer.choices[0].finish_reason == "stop"
 
@@ -141,9 +136,10 @@ def requests(cluster: Cluster) -> dict[str, Any]:
 
 def test_whoever_leaves_is_seen_as_cancelled(cluster: Cluster, client: openai.OpenAI) -> None:
     before = requests(cluster)["cancelled"]
-    stream = client.chat.completions.create(
+    stream = chat(
+        client,
         model="tiny",
-        messages=CHATS["text"],  # type: ignore[arg-type]
+        messages=CHATS["text"],
         max_tokens=3000,
         stream=True,
         extra_body={"ignore_eos": True},
@@ -181,9 +177,10 @@ def test_a_reader_of_a_byte_at_a_time_holds_up_nobody(
         slow.sendall(b"POST /v1/chat/completions HTTP/1.1\r\n" + head.encode() + body)
         assert slow.recv(1) == b"H"
         while requests(cluster)["open"]:
-            answer = client.chat.completions.create(
+            answer = chat(
+                client,
                 model="tiny",
-                messages=CHATS["a picture"],  # type: ignore[arg-type]
+                messages=CHATS["a picture"],
                 temperature=0,
             )
             assert answer.choices[0].message.content == "This is the digit 7."

@@ -14,7 +14,7 @@ import pytest
 from modserve.transport import messages as say
 
 from ..client.scripted import Scripted, deltas, ended, greeting_then, scripted
-from .front import Front, events, front
+from .front import Front, chat, events, front
 
 USER = {"role": "user", "content": "Hello"}
 CHAT: dict[str, Any] = {"model": "seven", "messages": [USER]}
@@ -92,11 +92,9 @@ def test_the_official_client_knows_the_errors(served: Front) -> None:
     with served.openai() as client:
         for wish, error in wishes.items():
             with pytest.raises(error):
-                client.chat.completions.create(
-                    model="seven", messages=[{"role": "user", "content": wish}]
-                )
+                chat(client, model="seven", messages=[{"role": "user", "content": wish}])
         with pytest.raises(openai.NotFoundError, match="expected the model seven, got gpt"):
-            client.chat.completions.create(model="gpt", messages=[USER])  # type: ignore[list-item]
+            chat(client, model="gpt", messages=[USER])
 
 
 def test_one_refused_choice_refuses_all(served: Front) -> None:
@@ -113,7 +111,7 @@ def test_what_breaks_in_the_middle_of_a_stream_is_its_last_event(served: Front) 
     assert told.status_code == 200
     assert last["error"]["message"] == "it was lost 9 times"
     with served.openai() as client, pytest.raises(openai.APIError, match="lost 9 times"):
-        list(client.chat.completions.create(model="seven", messages=said, stream=True))  # type: ignore[call-overload]
+        list(chat(client, model="seven", messages=said, stream=True))
 
 
 @pytest.mark.parametrize(
