@@ -95,8 +95,8 @@ def _front_door(
         if api_keys is not None:
             raise typer.BadParameter("expected --http beside --api-keys, got none")
         return None
-    told = () if api_keys is None else ("--api-keys", str(api_keys))
-    told += ("--insecure",) if options.insecure else ()
+    told = [] if api_keys is None else ["--api-keys", str(api_keys)]
+    told += ["--insecure"] if options.insecure else []
     return FrontDoor(http, keys=options.keys, options=told)
 
 

@@ -7,6 +7,7 @@ import select
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -26,7 +27,7 @@ class NoGateway(Exception):
 class FrontDoor:
     """One gateway beside a controller. Its log goes where the controller's does."""
 
-    def __init__(self, http: str, *, keys: Path | None, options: tuple[str, ...] = ()) -> None:
+    def __init__(self, http: str, *, keys: Path | None, options: Sequence[str] = ()) -> None:
         """`http`: HOST:PORT; `keys`: the controller's folder of CURVE keys; `options`: more of
         `msctl start-gateway`."""
         host, _, port = http.rpartition(":")

@@ -81,7 +81,7 @@ def build(house: House, access: Access) -> Starlette:
         yield
         await house.close()
 
-    return Starlette(
+    app = Starlette(
         routes=[
             door("/v1/chat/completions", "POST", asking.chat),
             door("/v1/completions", "POST", asking.completion),
@@ -95,6 +95,8 @@ def build(house: House, access: Access) -> Starlette:
         exception_handlers={404: _no_route, 405: _no_method},
         lifespan=living,
     )
+    app.router.redirect_slashes = False  # a client that follows it may leave its key behind
+    return app
 
 
 async def _no_route(request: Request, error: Exception) -> Response:

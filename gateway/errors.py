@@ -35,6 +35,7 @@ OF_REFUSALS = {  # the controller's code: status, OpenAI's code
     "image_too_large": (413, "image_too_large"),
     "image": (422, "invalid_image"),
 }
+PICTURES = ("expected a picture", "expected a whole")  # how workers begin what is wrong with one
 RETRY_S = 1.0  # where the controller knows no time
 
 
@@ -87,7 +88,7 @@ def problem_of(error: ModserveError) -> Problem:
             return Problem(408, str(error), code="timeout")
         case RequestFailed() if error.reason.startswith("deadline"):
             return Problem(408, error.reason, code="timeout")
-        case RequestFailed() if error.reason.startswith("image "):
+        case RequestFailed() if error.reason.startswith(PICTURES):
             return Problem(422, error.reason, code="invalid_image")
     return Problem(500, str(error), code="failed")
 

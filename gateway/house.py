@@ -17,7 +17,9 @@ class House:
 
     def __init__(self, options: GatewayOptions) -> None:
         self.options = options
-        self.client = AsyncClient(options.controller, keys=options.keys)
+        self.client = AsyncClient(
+            options.controller, timeout_s=options.limits.silent_s, keys=options.keys
+        )
         self.vocabulary = Vocabulary(self.client)
         self._fetcher = Fetcher()
 

@@ -45,7 +45,7 @@ class ApiKeys:
     def __init__(self, path: Path) -> None:
         """Raises BadApiKeys."""
         self._path = path
-        self._seen = _stamp(path)
+        self._seen: tuple[int, int, int] | None = _stamp(path)
         self._keys = read_keys(path)
         self._looked = time.monotonic()
 

@@ -13,6 +13,7 @@ class Limits:
     body_bytes: int = 64 * 2**20  # of one request
     body_s: float = 60.0  # until a request's body is complete
     stalled_s: float = 60.0  # of a reader that takes nothing; then its connection is closed
+    silent_s: float = 10.0  # of the controller; then it counts as gone
     default_max_tokens: int = 1024  # of a chat's answer that names no length
     end_s: float = 5.0  # that open answers get when the gateway is stopped
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
 import resource
+import signal
 import socket
 import ssl
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import uvicorn
 import uvloop
@@ -40,8 +43,7 @@ def serve(options: GatewayOptions) -> None:
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     check(options)
     _allow_descriptors()
-    # uvicorn ends by itself, and then raises the interrupt once more
-    with _listening(options.host, options.port) as listening, suppress(KeyboardInterrupt):
+    with _listening(options.host, options.port) as listening:
         uvloop.run(_serve(options, listening))
 
 
@@ -99,11 +101,19 @@ def configuration(options: GatewayOptions) -> uvicorn.Config:
 
 
 class Announcing(uvicorn.Server):
-    """Says on stdout that it listens."""
+    """Says on stdout that it listens, and ends well when it is told to."""
 
     def __init__(self, config: uvicorn.Config, address: str) -> None:
         super().__init__(config)
         self._address = address
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """uvicorn's own raises the signal once more at the end, as if we had died of it."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

@@ -56,6 +56,11 @@ class Front:
         assert not self._thread.is_alive()
 
 
+def chat(client: openai.OpenAI, **fields: Any) -> Any:
+    """A chat completion of fields that OpenAI's types may not know."""
+    return client.chat.completions.create(**fields)
+
+
 @contextmanager
 def front(controller: str = NO_ONE, **options: Any) -> Iterator[Front]:
     """`options` as in GatewayOptions; those of its limits too."""

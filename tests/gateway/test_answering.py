@@ -13,7 +13,7 @@ import pytest
 from modserve.transport import messages as say
 
 from ..client.scripted import Script, Scripted, deltas, ended, greeting_then, hello_world, scripted
-from .front import Front, events, front
+from .front import Front, chat, events, front
 
 PICTURE = Path(__file__).parents[2] / "examples" / "seven.png"
 USER = {"role": "user", "content": "Hello"}
@@ -63,7 +63,7 @@ def submitted(controller: Scripted) -> say.Submit:
 
 def test_a_whole_chat_completion(served: Front) -> None:
     with served.openai() as client:
-        answer = client.chat.completions.create(model="seven", messages=[USER])
+        answer = chat(client, model="seven", messages=[USER])
     assert answer.object == "chat.completion"
     assert answer.choices[0].message.content == "Hello world"
     assert (answer.choices[0].finish_reason, answer.choices[0].logprobs) == ("stop", None)
@@ -91,8 +91,12 @@ def test_a_stream_of_server_sent_events(served: Front) -> None:
 
 def test_usage_ends_a_stream_that_asks_for_it(served: Front) -> None:
     with served.openai() as client:
-        stream = client.chat.completions.create(
-            model="seven", messages=[USER], stream=True, stream_options={"include_usage": True}
+        stream = chat(
+            client,
+            model="seven",
+            messages=[USER],
+            stream=True,
+            stream_options={"include_usage": True},
         )
         *before, last = list(stream)
     assert all(one.usage is None for one in before)
@@ -215,7 +219,7 @@ def test_the_model_may_have_other_names(controller: Scripted) -> None:
     with front(controller.endpoint, names=("gpt-4o", "a/b")) as served, served.openai() as client:
         assert [one.id for one in client.models.list()] == ["gpt-4o", "a/b"]
         assert client.models.retrieve("a/b").id == "a/b"
-        answer = client.chat.completions.create(model="gpt-4o", messages=[USER])
+        answer = chat(client, model="gpt-4o", messages=[USER])
         assert answer.model == "gpt-4o"
 
 

@@ -28,7 +28,7 @@ def with_part(part: object) -> dict[str, Any]:
 def test_a_chat_is_read_with_its_pictures() -> None:
     part = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
     body = read(json.dumps(with_part(part)).encode(), ChatBody)
-    (read_part,) = body.messages[1].content
+    read_part = body.messages[1].content[0]
     assert isinstance(read_part, ImagePart)
     assert (read_part.image_url.url, read_part.image_url.detail) == (
         "data:image/png;base64,AA==",
@@ -103,7 +103,7 @@ def test_what_is_not_supported_is_refused_by_name(field: dict[str, Any]) -> None
 
 
 def test_what_asks_for_nothing_may_be_said() -> None:
-    nothing = {
+    nothing: dict[str, Any] = {
         "tools": [],
         "tool_choice": "none",
         "response_format": {"type": "text"},
