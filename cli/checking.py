@@ -14,6 +14,7 @@ from rich.table import Table
 from ..controller.attaining import Attaining
 from ..controller.config.config import Config, read
 from ..controller.config.reading import BadConfig
+from ..transport.security import BadKeys, Gate
 from .controlling import NoModel, local_folder
 from .options import Json
 from .printing import console, print_json
@@ -33,6 +34,7 @@ def check_config(
         local_folder(config.controller.model or "tiny")
     except NoModel as error:
         raise BadConfig(f"{file}: controller.model: {error}") from error
+    _check_keys(file, config)
     meaning = shown(config)
     if json:
         print_json(meaning)
@@ -40,6 +42,16 @@ def check_config(
         console().print(
             Group(_settings(meaning), "", _classes(meaning["slo"]), "", _stages(meaning["stages"]))
         )
+
+
+def _check_keys(file: Path, config: Config) -> None:
+    """As a controller does that starts with them."""
+    if config.controller.keys is None:
+        return
+    try:
+        Gate(Path(config.controller.keys))
+    except BadKeys as error:
+        raise BadConfig(f"{file}: controller.keys: {error}") from error
 
 
 def shown(config: Config) -> dict[str, Any]:

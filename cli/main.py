@@ -26,6 +26,7 @@ from . import (
     workers,
 )
 from .printing import WIDE, complain
+from .top import command as top
 
 GROUPS = (
     controlling,
@@ -35,6 +36,7 @@ GROUPS = (
     stages,
     scale,
     status,
+    top,
     events,
     generate,
     keys,

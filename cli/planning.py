@@ -30,7 +30,12 @@ def plan(
     gpu: shared.Gpu = "a100",
     gpus: Annotated[
         int | None,
-        option("N", "So many there are: find the highest rate; else the fewest GPUs.", min=1),
+        option(
+            "N",
+            "So many there are: find the highest rate; else the fewest GPUs.",
+            min=1,
+            max=shared.MOST_GPUS,
+        ),
     ] = None,
     rate: Annotated[
         float | None,

@@ -23,6 +23,7 @@ from .preparation import Preparer
 from .preparation import Span as Positions
 from .promising import promise
 from .refusal import Refused
+from .schemas import complaint_about_schema
 from .tickets import Image, Ticket
 
 
@@ -100,6 +101,9 @@ class Drafting:
     def _check(self, draft: Draft) -> None:
         submit, limits = draft.submit, self._limits
         if wrong := complaint(submit.sampling):
+            raise Refused("parameter", wrong)
+        schema = submit.sampling.json_schema
+        if schema is not None and (wrong := complaint_about_schema(schema)):
             raise Refused("parameter", wrong)
         if submit.timeout_s is not None and not 0 < submit.timeout_s <= limits.timeout_s:
             most = f"above 0 and at most {limits.timeout_s:g}"

@@ -19,6 +19,7 @@ from .crew import Crew
 from .drafting import Draft
 from .ended import Ended
 from .journal import Journal
+from .measures import Measures
 from .options import ControllerOptions
 from .tickets import Ticket
 
@@ -53,6 +54,7 @@ class Office:
     ended: Ended = field(default_factory=Ended)
     held_bytes: int = 0  # image files of open requests
     tally: Tally = field(default_factory=Tally)
+    measures: Measures = field(default_factory=Measures)
     chronicle: Chronicle = field(default_factory=Chronicle)
     demand: Demand = field(default_factory=Demand)
     promised: set[str] = field(default_factory=set)  # names of workers that are being launched

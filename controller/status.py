@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
 from ..scheduler.replica import Replica
+from ..scheduler.request import Phase
 from .crew import Member, Standing
 from .office import Office
 
@@ -42,23 +44,36 @@ def snapshot(office: Office) -> bytes:
         "waiting_tokens": office.core.waiting.tokens,
         "held_image_bytes": office.held_bytes,
         "journal": office.journal.status(),
+        "histograms": office.measures.report(),
     }
     return orjson.dumps(body)
 
 
 def _requests(office: Office) -> dict[str, Any]:
-    phases = Counter(one.phase.name.lower() for one in office.core.requests.values())
+    phases = Counter((one.phase, not one.media) for one in office.core.requests.values())
     tally = office.tally
     return {
         "open": len(office.tickets) + len(office.preparing),
-        "by_phase": dict(sorted(phases.items())),
+        "by_phase": _by_phase(phases),
+        "by_modality": {
+            "text": _by_phase({one: n for one, n in phases.items() if one[1]}),
+            "image": _by_phase({one: n for one, n in phases.items() if not one[1]}),
+        },
         "finished": tally.finished,
         "failed": tally.failed,
         "cancelled": tally.cancelled,
         "rejected": tally.rejected,
         "degraded": office.core.degraded,
         "tokens": tally.tokens,
+        "ends": dict(sorted(office.measures.ends.items())),
     }
+
+
+def _by_phase(counts: Mapping[tuple[Phase, bool], int]) -> dict[str, int]:
+    found: Counter[str] = Counter()
+    for (phase, _), count in counts.items():
+        found[phase.name.lower()] += count
+    return dict(sorted(found.items()))
 
 
 def _worker(office: Office, member: Member) -> dict[str, Any]:

@@ -16,7 +16,7 @@ the next is whose last turn is the longest ago, whatever is pending there: what 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from math import log2
 
 from .replica import Replica
@@ -54,10 +54,11 @@ ROUTINGS: Mapping[str, Mapping[Stage, Load]] = {
 
 UNIT_S: Mapping[Stage, Callable[[Replica], float]] = {
     Stage.ENCODE: lambda one: one.speed.image_token_s,
-    Stage.PREFILL: lambda one: one.speed.prompt_token_s,
+    Stage.PREFILL: lambda one: one.speed.compared_s,
     Stage.DECODE: lambda one: one.shortest_step_s,
 }
 
+ALIKE = 2.0  # steps, a factor of 2: what is measured of two that are alike differs by less
 LINK_BYTES_S = 1e9  # of embeddings on their way: about what gloo does on one host
 LINK_S = 0.005  # for a transfer to begin
 
@@ -67,14 +68,22 @@ def transfer_s(size: int) -> float:
     return LINK_S + size / LINK_BYTES_S if size else 0.0
 
 
-def pace(unit_s: float, before: int | None = None) -> int | None:
-    """The class of speeds that one is in: a step is the root of two, and what is measured anew
-    stays in its class unless it is more than a whole step away, so that noise moves nobody. None
-    for 0."""
+def pace(unit_s: float, before: int | None = None, there: Iterable[int] = ()) -> int | None:
+    """The class of speeds that one is in, in steps of the root of two; None for 0.
+
+    `before`: the one that it is in, and leaves only for a speed that is more than `ALIKE` away;
+    `there`: those of others, of which the nearest is taken within as much. So neither noise nor
+    the border of a class tells those apart that are alike.
+    """
     if not unit_s:
         return None
     exact = 2 * log2(unit_s)
-    return before if before is not None and abs(exact - before) <= 1 else round(exact)
+    if before is not None and abs(exact - before) <= ALIKE:
+        return before
+    nearest = min(there, key=lambda one: (abs(exact - one), one), default=None)
+    if nearest is not None and abs(exact - nearest) <= ALIKE:
+        return nearest
+    return round(exact)
 
 
 def seconds_of(pace: int) -> float:

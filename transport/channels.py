@@ -24,6 +24,7 @@ from .security import Gate, PeerKeys
 Frames = Sequence[Any]  # bytes-like; zmq.Frame where they came from a socket
 
 BATCH = 64  # messages taken in one go before other callbacks, the journal's too, get their turn
+HIGHEST_PORT = 65_535
 BACKLOG = 1024  # connections that wait to be accepted
 ZAP_DOMAIN = "modserve"
 MOST_KEYS = 100_000  # of peers; whose is forgotten is heard again with its next word
@@ -275,13 +276,17 @@ def wildcard(endpoint: str) -> str:
     return endpoint[:-2] + ":*" if endpoint.endswith(":0") else endpoint
 
 
+def _is_port(text: str) -> bool:
+    return text == "*" or (text.isdecimal() and len(text) <= 5 and int(text) <= HIGHEST_PORT)
+
+
 def is_loopback(endpoint: str) -> bool:
     """Whether only this host can reach `endpoint`; raises BadAddress where it is no endpoint."""
     scheme, _, rest = endpoint.partition("://")
     if scheme == "ipc":
         return True
     host, _, port = rest.rpartition(":")
-    if scheme != "tcp" or not host or not (port == "*" or port.isdigit()):
+    if scheme != "tcp" or not host or not _is_port(port):
         raise BadAddress(f"expected an address like tcp://127.0.0.1:7700, got {endpoint}")
     if host == "localhost":
         return True

@@ -50,6 +50,7 @@ class Sampling(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
     stop: tuple[str, ...] = ()
     stop_token_ids: tuple[int, ...] = ()
     ignore_eos: bool = False
+    json_schema: str | None = None  # what the answer is to follow; None: nothing
     logprobs: int | None = None  # None: none; n: the chosen token's and the n most likely ones'
 
 
@@ -429,6 +430,7 @@ class Beat(Message, frozen=True, omit_defaults=True):
     image_token_s: float = 0.0  # to encode one, as its last batches took; 0: it encoded none
     prompt_token_s: float = 0.0  # to prefill one
     decode_s: float = 0.0  # a step that only decodes
+    row_s: float = 0.0  # a prompt token's products, however many come in a step
     resident_bytes: int = 0  # of the process
 
 

@@ -13,6 +13,7 @@ from ...transport import pictures
 from .errors import TOO_LARGE, TOO_MANY_PIXELS, BadMedia, no_picture
 from .limits import Limits
 
+MOST_SCANS = 500  # of a progressive JPEG, as libjpeg-turbo advises: each is work for all pixels
 _PNG_SIGNATURE = 8  # bytes
 _PNG_AROUND = 12  # bytes of a chunk around its body: length, name, checksum
 
@@ -25,7 +26,7 @@ def check_picture(data: bytes, limits: Limits) -> int:
         image = pictures.open_picture(data, _header_limits(limits))
         _check_size(image.size, limits)
         pixels = image.width * image.height
-        _decode(image)
+        _decode(image, data)
     except BadMedia:
         raise
     except (pictures.BadImage, *pictures.DECODE_ERRORS) as error:
@@ -51,9 +52,11 @@ def _check_size(size: tuple[int, int], limits: Limits) -> None:
         raise BadMedia(413, told)
 
 
-def _decode(image: ImageFile) -> None:
+def _decode(image: ImageFile, data: bytes) -> None:
     """All of the file, an eighth of a JPEG's pixels a side: the transforms are most of its cost."""
     if pictures.format_of(image) == "JPEG":
+        if data.count(b"\xff\xda") > MOST_SCANS:
+            raise pictures.BadImage(f"expected at most {MOST_SCANS} scans of a JPEG, got more")
         image.draft(None, (max(image.width // 8, 1), max(image.height // 8, 1)))
     elif getattr(image, "is_animated", False):
         raise pictures.BadImage("expected a still picture, got an animation")
@@ -76,11 +79,9 @@ def _ends_there(data: bytes, kind: str) -> bool:
 
 
 def _png_end(data: bytes) -> int:
-    """Behind the chunk IEND."""
-    at = _PNG_SIGNATURE
-    while at < len(data):
+    """Behind the chunk IEND; 0 where there is none."""
+    at, kind = _PNG_SIGNATURE, b""
+    while at < len(data) and kind != b"IEND":
         kind = data[at + 4 : at + 8]
         at += int.from_bytes(data[at : at + 4], "big") + _PNG_AROUND
-        if kind == b"IEND":
-            break
-    return at
+    return at if kind == b"IEND" else 0

@@ -29,6 +29,7 @@ class PinnedBackend(httpcore2.AsyncNetworkBackend):
         """`connect_s`: for each address, and for TLS."""
         self._policy, self._resolver, self._meter = policy, resolver, meter
         self._connect_s = connect_s
+        self._open: httpcore2.AsyncNetworkStream | None = None
         self._sockets = httpcore2.AnyIOBackend()
 
     async def connect_tcp(
@@ -46,11 +47,16 @@ class PinnedBackend(httpcore2.AsyncNetworkBackend):
             except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
                 failed = error
                 continue
+            self._open = stream
             if not self._policy.permits(host, port, address, own=_is_own(stream)):
-                await stream.aclose()
                 break
             return MeteredStream(stream, self._meter, self._connect_s)
-        raise BadMedia(400, NOT_FETCHED) from failed
+        raise failed or BadMedia(400, NOT_FETCHED)
+
+    async def aclose(self) -> None:
+        """Close the connection: a handshake that was cancelled has left it open."""
+        if self._open is not None:
+            await self._open.aclose()
 
     async def _addresses(self, host: str, port: int) -> Sequence[Address]:
         """Resolved once. A name that leads inside by one of its addresses is refused for all."""

@@ -42,13 +42,15 @@ class Downloader:
     trust: ssl.SSLContext
 
     async def download(self, url: str, allowance: Allowance) -> bytes:
-        """BadMedia, or TimeoutError from a server that is too slow."""
+        """BadMedia, or TimeoutError where a server is too slow."""
         target = read_url(url, self.limits.url_chars)
         try:
             async with asyncio.timeout(None) as timer:
                 return await self._follow(target, Meter(self.limits, timer), allowance)
         except TimeoutError:
             raise  # an OSError, too
+        except httpcore2.TimeoutException as error:
+            raise TimeoutError from error
         except (httpcore2.NetworkError, httpcore2.ProtocolError, OSError) as error:
             raise BadMedia(400, NOT_FETCHED) from error
 
@@ -80,7 +82,7 @@ class Downloader:
                 meter.expect_body()
                 return await self._body(response, allowance)
         finally:
-            await connection.aclose()
+            await backend.aclose()
 
     def _check_head(self, status: int, head: Mapping[bytes, bytes]) -> None:
         if status != 200:

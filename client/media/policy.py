@@ -47,7 +47,7 @@ class Entry:
             host = httpx2.URL(f"http://{place.removeprefix('*.')}/").raw_host.decode()
         except httpx2.InvalidURL as error:
             raise _no_entry(text) from error
-        if not host or set(host) & set("*/%:") or "/" in place:
+        if not host or "%" in host or set(place.removeprefix("*.")) & set("*/?#@:"):
             raise _no_entry(text)
         return cls(f".{host}" if place.startswith("*.") else host, port)
 

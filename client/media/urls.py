@@ -22,9 +22,7 @@ _MOST_NAME = 253  # characters
 def read_url(text: str, most_chars: int) -> httpx2.URL:
     """An http or https URL without user-info; BadMedia for any other."""
     try:
-        if len(text) > most_chars or _ODD.search(text):
-            raise httpx2.InvalidURL("odd characters, or too many")
-        return _checked(httpx2.URL(text))
+        return _checked(_parsed(text, most_chars))
     except httpx2.InvalidURL as error:
         raise BadMedia(400, NOT_A_URL) from error
 
@@ -32,17 +30,27 @@ def read_url(text: str, most_chars: int) -> httpx2.URL:
 def read_redirect(base: httpx2.URL, location: bytes, most_chars: int) -> httpx2.URL:
     """Where a server at `base` sends us; never from https back to http."""
     try:
-        target = read_url(str(base.join(location.decode("ascii"))), most_chars)
+        target = _parsed(location.decode("ascii"), most_chars)
+        if not target.scheme:
+            target = base.join(target)
+        if base.scheme == "https" != target.scheme:
+            raise httpx2.InvalidURL("from https to http")
+        return _checked(target)
     except (UnicodeDecodeError, httpx2.InvalidURL) as error:
         raise BadMedia(400, NOT_A_URL) from error
-    if base.scheme == "https" != target.scheme:
-        raise BadMedia(400, NOT_A_URL)
-    return target
+
+
+def _parsed(text: str, most_chars: int) -> httpx2.URL:
+    if not 0 < len(text) <= most_chars or _ODD.search(text):
+        raise httpx2.InvalidURL("odd characters, none, or too many")
+    return httpx2.URL(text)
 
 
 def _checked(url: httpx2.URL) -> httpx2.URL:
-    if url.scheme not in ("http", "https") or url.userinfo or url.port == 0:
-        raise httpx2.InvalidURL("another scheme, user-info or port 0")
+    if url.scheme not in ("http", "https") or url.userinfo:
+        raise httpx2.InvalidURL("another scheme, or user-info")
+    if url.port is not None and not 0 < url.port < 2**16:
+        raise httpx2.InvalidURL("no port")
     host = url.raw_host.decode("ascii")
     if ":" in host:
         good = "%" not in host and address_of(host) is not None

@@ -12,6 +12,7 @@ from ..naming import unknown
 from .reading import BadConfig, shown
 from .tables import SloTable
 
+NO_CLASS = "none"  # as degrade_to: whom it cannot be promised is refused
 NAME = re.compile(r"[A-Za-z0-9_-]{1,16}")  # it has a column in `msctl status`
 
 
@@ -19,6 +20,8 @@ def check_name(name: str) -> None:
     if NAME.fullmatch(name) is None:
         most = "1 to 16 letters, digits, - and _"
         raise BadConfig(f"slo: expected a name of {most}, got {shown(name)}")
+    if name == NO_CLASS:
+        raise BadConfig(f"slo: expected a name that degrade_to has no use for, got {NO_CLASS}")
 
 
 def slo_classes(tables: Mapping[str, SloTable]) -> dict[str, SloClass]:
@@ -39,6 +42,8 @@ def _changed(usual: SloClass | None, name: str, table: SloTable) -> SloClass:
     for key in ("priority", "degrade_to"):
         if (value := getattr(table, key)) is not None:
             changes[key] = value
+    if changes.get("degrade_to") == NO_CLASS:
+        changes["degrade_to"] = None
     if usual is not None:
         return replace(usual, **changes)
     for key in ("ttft", "tpot"):

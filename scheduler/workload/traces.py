@@ -21,6 +21,8 @@ from .draws import SIDE, Dice, Draw, Size, squares
 
 IMAGE_TOKENS, LEAST_IMAGE_TOKENS = 1105, 85  # Azure's, for one image
 DIGITS = 9  # of a count: more are a mistake
+MOST_S = 1e11  # a clock that began in 1970 has not come so far for another thousand years
+MOST_IMAGES = 1000  # of a request
 PATCH = 28  # pixels: the side of the square that ServeGen counts as one token
 # ServeGen's tokens per image: median 400, 90th percentile 1,224; the side goes with their root
 SERVEGEN_SIZES: Draw[Size] = squares(log(PATCH * sqrt(400)), log(1224 / 400) / 2 / 1.2815515655)
@@ -52,7 +54,14 @@ class Row:
             value = -1.0
         if not isfinite(value) or value < since_s:
             raise self.bad(column, f"a number of seconds, {since_s:g} or more")
+        if value > MOST_S:
+            raise self.bad(column, f"a number of seconds, {MOST_S:g} at most")
         return value
+
+    def images(self) -> int:
+        if (count := self.count("num_images")) > MOST_IMAGES:
+            raise self.bad("num_images", f"at most {MOST_IMAGES} images of a request")
+        return count
 
     def count(self, column: str) -> int:
         text = self._fields[column]
@@ -77,7 +86,7 @@ def _is_count(text: str) -> bool:
 
 
 def _azure(row: Row, at_s: float, size: Draw[Size], dice: Dice) -> Arrival:
-    images, context = row.count("num_images"), row.count("context_tokens")
+    images, context = row.images(), row.count("context_tokens")
     large = context >= images * IMAGE_TOKENS
     text = context - images * (IMAGE_TOKENS if large else LEAST_IMAGE_TOKENS)
     output = row.count("generated_tokens")
@@ -86,7 +95,7 @@ def _azure(row: Row, at_s: float, size: Draw[Size], dice: Dice) -> Arrival:
 
 def _servegen(row: Row, at_s: float, size: Draw[Size], dice: Dice) -> Arrival:
     tokens = row.counts("image_tokens_each")
-    if len(tokens) != row.count("num_images"):
+    if len(tokens) != row.images():
         raise row.bad("image_tokens_each", "as many numbers as num_images says")
     sides = [max(1, min(SIDE, round(PATCH * sqrt(count)))) for count in tokens]
     text, output = row.count("text_tokens"), row.count("generated_tokens")

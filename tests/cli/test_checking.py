@@ -57,6 +57,7 @@ def test_brackets_in_a_value_are_shown(tmp_path: Path, capsys: pytest.CaptureFix
     [
         ("[scaling]\npolicy = 'papper'", "scaling.policy: expected one of off, paper, modserve"),
         ("[stages.encode]\nmax = 0", "stages.encode.max: expected a whole number from 1 up, got 0"),
+        ("[controller]\nmodel = 'tiny'\nkeys = '/nowhere'", "/nowhere/controller.json"),
         ("[controller]\nmodel = '/nowhere'", "a checkpoint, a hub id, or tiny, got /nowhere"),
     ],
 )

@@ -103,6 +103,11 @@ def test_what_it_says_reaches_the_controller(file: Path) -> None:
     )
 
 
+def test_a_class_that_goes_to_another_by_default_can_be_told_to_go_to_none(file: Path) -> None:
+    config = told(file, '[slo.standard]\ndegrade_to = "none"')
+    assert (CLASSES["standard"].degrade_to, config.slo["standard"].degrade_to) == ("batch", None)
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -113,6 +118,8 @@ def test_what_it_says_reaches_the_controller(file: Path) -> None:
         ("[slo]\nbatch = 3", "slo.batch: expected a table, got 3"),
         ("[controller]\nbnid = 'x'", "controller: expected a key of .*, got bnid; .* bind?"),
         ("[controller]\nbind = 'here'", "controller.bind: expected an address like .*, got here"),
+        ("[controller]\nbind = 'tcp://127.0.0.1:65536'", "controller.bind: expected an address"),
+        ("[slo.none]\nttft_ms = 1", "slo: expected a name .* got none"),
         ("[controller]\nbind = 7700", "controller.bind: expected a text, got 7700"),
         ("[controller]\njournal = 'no'", "controller.journal: expected true or false, got 'no'"),
         ("[controller]\njournal = false\nstrict_journal = true", "strict_journal: .* got none"),

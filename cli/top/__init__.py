@@ -1,0 +1,1 @@
+"""`msctl top`: what the controller reports, drawn anew every second."""
