@@ -20,7 +20,11 @@ from .timing import timing
 
 log = logging.getLogger(__name__)
 
-REASONS = {Phase.CANCELLED: "cancelled", Phase.FAILED: "error"}
+REASONS = {
+    Phase.CANCELLED: "cancelled",
+    Phase.FAILED: "error",
+    Phase.REJECTED: "rejected",
+}
 
 
 class Hands:
@@ -102,7 +106,16 @@ class Hands:
         self._tell(command.replica, word)
 
     def _release(self, command: do.Release) -> None:
-        self._tell(command.replica, say.Release(command.request, command.run))
+        """Who ended the run itself has freed all of it, and keeps only what it said of it."""
+        member = self._office.crew.named(command.replica)
+        if member is None:
+            return
+        word = say.Release(command.request, command.run)
+        ticket = self._office.tickets.get(command.request)
+        if ticket is not None and ticket.request.phase is Phase.DONE:
+            self._floor.mention(member, word)
+        else:
+            self._floor.tell(member, word)
 
     def _stop(self, command: do.Stop) -> None:
         member = self._office.crew.named(command.replica)
@@ -122,16 +135,14 @@ class Hands:
         for key, (_, handle) in list(self._office.handles.items()):
             if (handle.owner, handle.epoch) == gone:
                 del self._office.handles[key]
-        for member in self._office.crew:
-            if member.name == command.replica and member.hello.epoch == command.epoch:
-                self._office.chronicle.note(
-                    "lost", f"{member.name} is lost: {command.reason}", worker=member.name
-                )
-                self._floor.dismiss(member, command.reason)
-                denied = say.Denied(-1, f"lost: {command.reason}", again=True)
-                self._office.router.send(member.identity, codec.encode(denied))
-            else:
-                self._floor.tell(member, say.PeerGone(command.replica, command.epoch))
+        member = self._office.crew.named(command.replica)
+        if member is not None and member.hello.epoch == command.epoch:
+            self._office.chronicle.note(
+                "lost", f"{member.name} is lost: {command.reason}", worker=member.name
+            )
+            self._floor.dismiss(member, command.reason)
+            self._floor.tell(member, say.Denied(-1, f"lost: {command.reason}", again=True))
+        self._floor.tell_all(self._office.crew, say.PeerGone(command.replica, command.epoch))
 
     # Ends.
 
@@ -148,6 +159,8 @@ class Hands:
         session = self._office.clients.numbered(ticket.client)
         self._count(request)
         self._office.attaining.ended(request, ticket.received, first)
+        told = timing(request, ticket.received, first)
+        self._office.measures.ended(request, told, _finish_reason(request, command.reason))
         if session is None:
             return
         session.open.discard(request.id)
@@ -157,16 +170,15 @@ class Hands:
                 request.id, code, command.reason, command.retry_after_s
             )
         else:
-            word = self._last_word(ticket, command.reason, first)
+            word = self._last_word(ticket, command.reason, told)
         frame = codec.encode(word)
         if request.phase is Phase.DONE:
             self._office.ended.keep(session.identity, request.id, [*ticket.frames, frame])
         self._office.clients.send(session, frame)
 
-    def _last_word(self, ticket: Ticket, reason: str, first: float | None) -> say.Ended:
+    def _last_word(self, ticket: Ticket, reason: str, told: say.Timing) -> say.Ended:
         request = ticket.request
         error = None if request.phase is Phase.DONE else reason
-        told = timing(request, ticket.received, first)
         log.info(
             "%s %s after %.3f s: %d + %d tokens, %d images, %d runs%s",
             request.id,
@@ -181,7 +193,7 @@ class Hands:
         image_tokens = sum(span.rows for span in ticket.spans) if ticket.spans else 0
         return say.Ended(
             request_id=request.id,
-            finish_reason=REASONS.get(request.phase, reason),
+            finish_reason=_finish_reason(request, reason),
             usage=say.Usage(request.prompt_tokens, image_tokens, request.emitted),
             timing=told,
             error=error,
@@ -205,3 +217,8 @@ def _code_of(reason: str) -> str:
     if reason.startswith("busy"):
         return "busy"
     return "slo" if reason.startswith("its first token") else "too_large"
+
+
+def _finish_reason(request: Request, reason: str) -> str:
+    """Why it finished, `stop` or `length`, or else how it ended."""
+    return REASONS.get(request.phase, reason)

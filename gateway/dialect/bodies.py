@@ -7,7 +7,7 @@ is no field here is refused by its name (`refused.py`).
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
@@ -79,10 +79,33 @@ class Message(Strict, frozen=True, kw_only=True):
     content: str | Annotated[list[Part], Meta(min_length=1)]
 
 
+class TextFormat(Strict, frozen=True, kw_only=True, tag_field="type", tag="text"):
+    """Anything."""
+
+
+class ObjectFormat(Strict, frozen=True, kw_only=True, tag_field="type", tag="json_object"):
+    """Any JSON object."""
+
+
+class NamedSchema(Strict, frozen=True, kw_only=True):
+    name: Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{1,64}$")]
+    schema: dict[str, Any]
+    description: str | None = None
+    strict: bool | None = None  # it is followed in any case
+
+
+class SchemaFormat(Strict, frozen=True, kw_only=True, tag_field="type", tag="json_schema"):
+    json_schema: NamedSchema
+
+
+Format = TextFormat | ObjectFormat | SchemaFormat
+
+
 class ChatBody(Body, frozen=True, kw_only=True):
     """POST /v1/chat/completions."""
 
     messages: Annotated[list[Message], Meta(min_length=1)]
+    response_format: Format | None = None
     max_completion_tokens: Count | None = None
     logprobs: bool | None = None
     top_logprobs: Twenty | None = None

@@ -7,7 +7,7 @@ from typing import Any
 
 from ...client.options import Options
 from ..errors import Problem
-from .bodies import Body, ChatBody, CompletionBody
+from .bodies import Body, ChatBody, CompletionBody, ObjectFormat, SchemaFormat
 
 SEEDS = 2**63
 COMPLETION_TOKENS = 16  # OpenAI's default for a completion that names no length
@@ -32,6 +32,7 @@ def options_of(body: ChatBody | CompletionBody, default_max_tokens: int) -> Opti
     told["max_tokens"] = _max_tokens(body, default_max_tokens)
     told["logprobs"] = _logprobs(body)
     told["stop"] = _stop(body)
+    told["json_schema"] = _schema(body)
     told["top_k"] = max(0, body.top_k or 0)  # -1 elsewhere means none, as 0 does here
     told["seed"] = None if body.seed is None else body.seed % SEEDS
     if body.temperature is None:
@@ -74,6 +75,15 @@ def _logprobs(body: ChatBody | CompletionBody) -> int | None:
     if body.top_logprobs:
         sentence = "expected logprobs to be true beside top_logprobs, got false"
         raise Problem(400, sentence, code="invalid_value", param="logprobs")
+    return None
+
+
+def _schema(body: ChatBody | CompletionBody) -> dict[str, Any] | None:
+    match body.response_format if isinstance(body, ChatBody) else None:
+        case SchemaFormat(json_schema=named):
+            return named.schema
+        case ObjectFormat():
+            return {"type": "object"}
     return None
 
 

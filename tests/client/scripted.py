@@ -62,10 +62,10 @@ class Scripted:
     def _hear(self, identity: bytes, frames: list[zmq.Frame]) -> None:
         bodies = [frame.bytes for frame in frames]
         word = codec.to_controller(bodies[0])
-        self.script(self, identity, word, bodies[1:])  # type: ignore[arg-type]
-        with self._changed:
+        with self._changed:  # before anybody sees an answer
             self.heard.append(word)  # type: ignore[arg-type]
             self._changed.notify_all()
+        self.script(self, identity, word, bodies[1:])  # type: ignore[arg-type]
 
     def say(self, identity: bytes, *words: say.ToClient) -> None:
         for word in words:
