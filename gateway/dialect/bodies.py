@@ -7,7 +7,7 @@ is no field here is refused by its name (`refused.py`).
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
@@ -79,11 +79,31 @@ class Message(Strict, frozen=True, kw_only=True):
     content: str | Annotated[list[Part], Meta(min_length=1)]
 
 
+class AnyText(Strict, frozen=True, kw_only=True, tag_field="type", tag="text"):
+    pass
+
+
+class AnyObject(Strict, frozen=True, kw_only=True, tag_field="type", tag="json_object"):
+    pass
+
+
+class NamedSchema(Strict, frozen=True, kw_only=True):
+    name: str
+    schema: dict[str, Any]  # a JSON schema
+    description: str | None = None
+    strict: bool | None = None  # the answer follows the schema in either case
+
+
+class OfSchema(Strict, frozen=True, kw_only=True, tag_field="type", tag="json_schema"):
+    json_schema: NamedSchema
+
+
 class ChatBody(Body, frozen=True, kw_only=True):
     """POST /v1/chat/completions."""
 
     messages: Annotated[list[Message], Meta(min_length=1)]
     max_completion_tokens: Count | None = None
+    response_format: AnyText | AnyObject | OfSchema | None = None
     logprobs: bool | None = None
     top_logprobs: Twenty | None = None
 

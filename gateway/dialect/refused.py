@@ -25,7 +25,6 @@ OF_CHATS: dict[str, tuple[Any, ...]] = {
     "parallel_tool_calls": NOTHING,
     "prediction": NOTHING,
     "reasoning_effort": NOTHING,
-    "response_format": (None, {"type": "text"}),
     "tool_choice": (None, "none"),
     "tools": (None, []),
     "verbosity": NOTHING,

@@ -7,7 +7,7 @@ from typing import Any
 
 from ...client.options import Options
 from ..errors import Problem
-from .bodies import Body, ChatBody, CompletionBody
+from .bodies import AnyObject, Body, ChatBody, CompletionBody, OfSchema
 
 SEEDS = 2**63
 COMPLETION_TOKENS = 16  # OpenAI's default for a completion that names no length
@@ -31,6 +31,7 @@ def options_of(body: ChatBody | CompletionBody, default_max_tokens: int) -> Opti
     told: dict[str, Any] = {name: getattr(body, name) for name in SAME}
     told["max_tokens"] = _max_tokens(body, default_max_tokens)
     told["logprobs"] = _logprobs(body)
+    told["json_schema"] = _schema(body)
     told["stop"] = _stop(body)
     told["top_k"] = max(0, body.top_k or 0)  # -1 elsewhere means none, as 0 does here
     told["seed"] = None if body.seed is None else body.seed % SEEDS
@@ -74,6 +75,16 @@ def _logprobs(body: ChatBody | CompletionBody) -> int | None:
     if body.top_logprobs:
         sentence = "expected logprobs to be true beside top_logprobs, got false"
         raise Problem(400, sentence, code="invalid_value", param="logprobs")
+    return None
+
+
+def _schema(body: ChatBody | CompletionBody) -> dict[str, Any] | None:
+    """What the answer is to follow."""
+    match body:
+        case ChatBody(response_format=OfSchema(json_schema=named)):
+            return named.schema
+        case ChatBody(response_format=AnyObject()):
+            return {"type": "object"}
     return None
 
 
