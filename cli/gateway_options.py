@@ -37,6 +37,22 @@ Insecure = Annotated[
 MaxBody = Annotated[
     int, typer.Option(metavar="MB", min=1, max=1024, help="Largest body of a request.")
 ]
+AllowMedia = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="PLACE",
+        help="Host, *.host, address or network, :PORT behind it or not, that pictures may be "
+        "fetched from, an inner network too; may be repeated.",
+    ),
+]
+DenyMedia = Annotated[
+    list[str] | None,
+    typer.Option(metavar="PLACE", help="The same, that they may not; goes before what is allowed."),
+]
+ListedMedia = Annotated[
+    bool,
+    typer.Option("--listed-media", help="Fetch pictures from allowed places alone."),
+]
 DefaultMaxTokens = Annotated[
     int,
     typer.Option(metavar="N", min=1, help="Most tokens of a chat's answer that names no length."),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from ..client.media import Policy, Rest
 from ..gateway.options import GatewayOptions, Limits
 from . import gateway_options as option
 from .options import DEFAULT_ENDPOINT, Controller, Keys
@@ -22,6 +23,9 @@ def start_gateway(
     tls_key: option.TlsKey = None,
     insecure: option.Insecure = False,
     max_body: option.MaxBody = 64,
+    allow_media: option.AllowMedia = None,
+    deny_media: option.DenyMedia = None,
+    listed_media: option.ListedMedia = False,
     default_max_tokens: option.DefaultMaxTokens = 1024,
     controller: Controller = DEFAULT_ENDPOINT,
     keys: Keys = None,
@@ -43,6 +47,9 @@ def start_gateway(
             tls_key=tls_key,
             insecure=insecure,
             names=tuple(model_name or ()),
+            media=Policy.of(
+                allow_media or (), deny_media or (), Rest.NOTHING if listed_media else Rest.GLOBAL
+            ),
             limits=Limits(body_bytes=max_body * 2**20, default_max_tokens=default_max_tokens),
         )
     )

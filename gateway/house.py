@@ -21,7 +21,7 @@ class House:
             options.controller, timeout_s=options.limits.silent_s, keys=options.keys
         )
         self.vocabulary = Vocabulary(self.client)
-        self._fetcher = Fetcher()
+        self._fetcher = Fetcher(policy=options.media)
 
     async def close(self) -> None:
         await self._fetcher.close()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..client.media.policy import DEFAULT_POLICY, Policy
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -29,4 +31,5 @@ class GatewayOptions:
     tls_key: Path | None = None
     insecure: bool = False  # an address that others reach, without API keys
     names: tuple[str, ...] = ()  # of the model, in place of the controller's
+    media: Policy = DEFAULT_POLICY  # where pictures may come from
     limits: Limits = Limits()

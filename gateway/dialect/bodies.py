@@ -79,34 +79,31 @@ class Message(Strict, frozen=True, kw_only=True):
     content: str | Annotated[list[Part], Meta(min_length=1)]
 
 
-class TextFormat(Strict, frozen=True, kw_only=True, tag_field="type", tag="text"):
-    """Anything."""
+class AnyText(Strict, frozen=True, kw_only=True, tag_field="type", tag="text"):
+    pass
 
 
-class ObjectFormat(Strict, frozen=True, kw_only=True, tag_field="type", tag="json_object"):
-    """Any JSON object."""
+class AnyObject(Strict, frozen=True, kw_only=True, tag_field="type", tag="json_object"):
+    pass
 
 
 class NamedSchema(Strict, frozen=True, kw_only=True):
-    name: Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{1,64}$")]
-    schema: dict[str, Any]
+    name: str
+    schema: dict[str, Any]  # a JSON schema
     description: str | None = None
-    strict: bool | None = None  # it is followed in any case
+    strict: bool | None = None  # the answer follows the schema in either case
 
 
-class SchemaFormat(Strict, frozen=True, kw_only=True, tag_field="type", tag="json_schema"):
+class OfSchema(Strict, frozen=True, kw_only=True, tag_field="type", tag="json_schema"):
     json_schema: NamedSchema
-
-
-Format = TextFormat | ObjectFormat | SchemaFormat
 
 
 class ChatBody(Body, frozen=True, kw_only=True):
     """POST /v1/chat/completions."""
 
     messages: Annotated[list[Message], Meta(min_length=1)]
-    response_format: Format | None = None
     max_completion_tokens: Count | None = None
+    response_format: AnyText | AnyObject | OfSchema | None = None
     logprobs: bool | None = None
     top_logprobs: Twenty | None = None
 

@@ -37,7 +37,11 @@ _OF_VALUES: dict[type, str] = {
     list: "a list",
     dict: "an object",
 }
-_PARTS = "text, image_url"  # the types of a content's parts
+VALUES = {  # of fields that have few
+    "type": "one of text, image_url",
+    "role": "one of system, developer, user, assistant",
+    "detail": "auto or high",
+}
 MOST_SHOWN = 60
 
 
@@ -89,11 +93,10 @@ def _expected(what: str, path: str) -> str:
             return kinds
         sign = {">=": "at least", "<=": "at most", ">": "above", "<": "below"}[found[3]]
         return f"{kinds}{' of length' if found[2] else ''} {sign} {found[4].removesuffix('.0')}"
-    if path.endswith(".type"):
-        return f"one of {_PARTS}"
-    return {"role": "one of system, developer, user, assistant", "detail": "auto or high"}.get(
-        path.rpartition(".")[2], "a value that is known"
-    )
+    name = path.rpartition(".")[2]
+    if path == "response_format.type":
+        return "one of text, json_object, json_schema"
+    return VALUES.get(name, "a value that is known")
 
 
 def _value(said: Any, path: str) -> Any:

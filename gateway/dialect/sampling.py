@@ -7,7 +7,7 @@ from typing import Any
 
 from ...client.options import Options
 from ..errors import Problem
-from .bodies import Body, ChatBody, CompletionBody, ObjectFormat, SchemaFormat
+from .bodies import AnyObject, Body, ChatBody, CompletionBody, OfSchema
 
 SEEDS = 2**63
 COMPLETION_TOKENS = 16  # OpenAI's default for a completion that names no length
@@ -31,8 +31,8 @@ def options_of(body: ChatBody | CompletionBody, default_max_tokens: int) -> Opti
     told: dict[str, Any] = {name: getattr(body, name) for name in SAME}
     told["max_tokens"] = _max_tokens(body, default_max_tokens)
     told["logprobs"] = _logprobs(body)
-    told["stop"] = _stop(body)
     told["json_schema"] = _schema(body)
+    told["stop"] = _stop(body)
     told["top_k"] = max(0, body.top_k or 0)  # -1 elsewhere means none, as 0 does here
     told["seed"] = None if body.seed is None else body.seed % SEEDS
     if body.temperature is None:
@@ -79,10 +79,11 @@ def _logprobs(body: ChatBody | CompletionBody) -> int | None:
 
 
 def _schema(body: ChatBody | CompletionBody) -> dict[str, Any] | None:
-    match body.response_format if isinstance(body, ChatBody) else None:
-        case SchemaFormat(json_schema=named):
+    """What the answer is to follow."""
+    match body:
+        case ChatBody(response_format=OfSchema(json_schema=named)):
             return named.schema
-        case ObjectFormat():
+        case ChatBody(response_format=AnyObject()):
             return {"type": "object"}
     return None
 

@@ -122,6 +122,34 @@ def test_a_chat_is_tokenized_as_it_is_prompted(cluster: Cluster, client: openai.
     assert asked.choices[0].text == asked_directly(cluster, said).text
 
 
+def test_an_answer_follows_its_schema(client: openai.OpenAI) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"digit": {"type": "integer", "minimum": 0, "maximum": 9}},
+        "required": ["digit"],
+        "additionalProperties": False,
+    }
+    told = chat(
+        client,
+        model="tiny",
+        messages=CHATS["a picture"],
+        temperature=0,
+        max_tokens=64,
+        response_format={"type": "json_schema", "json_schema": {"name": "seen", "schema": schema}},
+    )
+    assert 0 <= json.loads(told.choices[0].message.content)["digit"] <= 9
+    with pytest.raises(openai.BadRequestError):
+        chat(
+            client,
+            model="tiny",
+            messages=CHATS["text"],
+            response_format={
+                "type": "json_schema",
+                "json_schema": {"name": "odd", "schema": {"type": "colour"}},
+            },
+        )
+
+
 def test_a_stop_string_is_not_in_the_answer(client: openai.OpenAI) -> None:
     answer = chat(client, model="tiny", messages=CHATS["a picture"], temperature=0, stop=[" 7"])
     assert answer.choices[0].message.content == "This is the digit"

@@ -59,6 +59,16 @@ def test_a_chat_is_read_with_its_pictures() -> None:
         ({"colour": "red"}, "colour", "expected known fields alone, got colour"),
         ({"stream_options": {"x": 1}}, "stream_options.x", None),
         ({"seed": 2**63}, "seed", None),
+        (
+            {"response_format": {"type": "yaml"}},
+            "response_format.type",
+            "expected response_format.type to be one of text, json_object, json_schema, got 'yaml'",
+        ),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {"name": "a"}}},
+            "response_format.json_schema.schema",
+            None,
+        ),
     ],
 )
 def test_a_wrong_field_is_named(change: dict[str, Any], param: str, sentence: str | None) -> None:
@@ -86,8 +96,6 @@ def test_a_wrong_part_of_a_message_is_named(part: object, end: str) -> None:
     "field",
     [
         {"tools": [{"type": "function"}]},
-        {"response_format": {"type": "json_object"}},
-        {"response_format": {"type": "json_schema", "json_schema": {}}},
         {"logit_bias": {"7": 1}},
         {"store": True},
         {"store": 0},

@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from modserve.client.options import check
-from modserve.gateway.dialect.bodies import ChatBody, CompletionBody, Message
+from modserve.gateway.dialect.bodies import (
+    AnyObject,
+    AnyText,
+    ChatBody,
+    CompletionBody,
+    Message,
+    NamedSchema,
+    OfSchema,
+)
 from modserve.gateway.dialect.sampling import for_choice, options_of, promised
 from modserve.gateway.errors import Problem
 
@@ -41,6 +49,14 @@ def test_likely_tokens_need_logprobs() -> None:
     assert "logprobs" not in options_of(chat(logprobs=False, top_logprobs=0), 1)
     with pytest.raises(Problem, match="logprobs to be true"):
         options_of(chat(top_logprobs=5), 1)
+
+
+def test_a_format_is_a_schema() -> None:
+    schema = {"type": "array"}
+    named = OfSchema(json_schema=NamedSchema(name="a", schema=schema))
+    assert options_of(chat(response_format=named), 1)["json_schema"] == schema
+    assert options_of(chat(response_format=AnyObject()), 1)["json_schema"] == {"type": "object"}
+    assert "json_schema" not in options_of(chat(response_format=AnyText()), 1)
 
 
 def test_one_stop_or_several() -> None:
