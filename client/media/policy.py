@@ -81,8 +81,8 @@ class Policy:
         ports: Iterable[int] = PORTS,
     ) -> Self:
         """From entries as they are written; raises BadInput."""
-        lists = (tuple(map(Entry.read, entries)) for entries in (allow, deny))
-        return cls(*lists, rest, frozenset(ports))
+        allowed, denied = (tuple(map(Entry.read, entries)) for entries in (allow, deny))
+        return cls(allowed, denied, rest, frozenset(ports))
 
     def permits(self, host: str, port: int, address: Address, *, own: bool = False) -> bool:
         """`host`: as the URL has it, in ASCII; `own`: the address is one of this machine's."""

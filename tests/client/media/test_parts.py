@@ -36,7 +36,7 @@ def _fetched(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def test_pictures_by_url_become_files_in_their_places() -> None:
     text = {"type": "text", "text": "And this?"}
-    messages = [
+    messages: list[dict[str, Any]] = [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": [by_url(A), text, by_url(B, detail="auto")]},
         {"role": "user", "content": [{"type": "image", "image": A}, by_url(B)]},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -152,6 +153,15 @@ def test_a_hostile_answer_is_refused(name: str) -> None:
     assert caught.value.status in statuses
 
 
+@pytest.mark.parametrize(
+    ("name", "status"), [("chunks of one byte", 400), ("early hints without an end", 413)]
+)
+def test_what_would_keep_the_loop_busy_is_not_left_to_a_deadline(name: str, status: int) -> None:
+    with pytest.raises(BadMedia) as caught:
+        _fetch({"/": ANSWERS[name][1]}, "/", replace(LIMITS, grace_s=60.0, item_s=60.0))
+    assert caught.value.status == status
+
+
 @pytest.mark.parametrize("name", REDIRECTS)
 def test_a_hostile_redirect_is_refused(name: str) -> None:
     async def refused() -> int:
@@ -168,9 +178,8 @@ def test_a_hostile_redirect_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_three_redirects_are_followed_and_no_more(status: int) -> None:
-    answers: dict[str, bytes | Answer] = {
-        f"/{n}": moved(f"/{n - 1}", status) for n in range(1, 5)
-    } | {"/0": ok(GOOD)}
+    answers: dict[str, bytes | Answer] = {"/0": ok(GOOD)}
+    answers |= {f"/{n}": moved(f"/{n - 1}", status) for n in range(1, 5)}
     assert _fetch(answers, "/3") == GOOD
     with pytest.raises(BadMedia):
         _fetch(answers, "/4")
