@@ -26,7 +26,9 @@ def _positive_or_none(value: float | None) -> float | None:
 def plan(
     context: typer.Context,
     model: shared.Model,
-    trace: Annotated[Path, option("FILE", "Requests from a CSV file, .gz or not.")],
+    trace: Annotated[
+        Path, option("FILE", "Requests from a CSV file, .gz or not, or a journal's folder.")
+    ],
     gpu: shared.Gpu = "a100",
     gpus: Annotated[
         int | None,

@@ -44,5 +44,10 @@ Layout = Annotated[
     option("LAYOUT", "Workers, and GPUs of each: encode=48@1,text=20@4; else the system's."),
 ]
 Trace = Annotated[
-    Path | None, option("FILE", "Requests from a CSV file, .gz or not; else they are drawn.")
+    Path | None,
+    option(
+        "FILE",
+        "Requests from a CSV file, .gz or not, or from the folder of a controller's journal; else "
+        "they are drawn.",
+    ),
 ]

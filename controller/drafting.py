@@ -67,8 +67,8 @@ class Drafting:
             raise self._too_long(len(prepared.token_ids))
         self.check_emitted(submit, min(submit.sampling.max_tokens, room))
         images = [
-            self._image(frame, shape)
-            for frame, shape in zip(draft.frames, prepared.shapes, strict=True)
+            self._image(frame, shape, size)
+            for frame, shape, size in zip(draft.frames, prepared.shapes, sizes, strict=True)
         ]
         request = Request(
             id=submit.request_id,
@@ -124,9 +124,9 @@ class Drafting:
             allowed = limits.max_prompt_bytes
             raise Refused("too_long", f"expected at most {allowed} characters, got {text}")
 
-    def _image(self, frame: memoryview, shape: ImageShape) -> Image:
+    def _image(self, frame: memoryview, shape: ImageShape, size: tuple[int, int]) -> Image:
         key = pictures.content_key(frame, shape.mode, self._fingerprint)
-        return Image(frame, key, shape.mode, shape.rows, shape.used_tiles)
+        return Image(frame, key, shape.mode, shape.rows, shape.used_tiles, *size)
 
     def _too_long(self, tokens: int) -> Refused:
         most = self.facts.context

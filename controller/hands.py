@@ -149,9 +149,9 @@ class Hands:
     def _end(self, command: do.End) -> None:
         request = command.request
         self._office.fewer.set()
-        self._office.journal.end(request.id)
         self._office.demand.prefilled(request.id)
         ticket = self._office.tickets.pop(request.id, None)
+        self._office.journal.end(request.id, ticket)
         if ticket is None:
             return
         self._office.held_bytes -= ticket.image_bytes
