@@ -50,7 +50,8 @@ def settings_of(given: Mapping[str, Any]) -> list[Setting]:
 def _setting(given: Mapping[str, Any], source: Source) -> Setting:
     which = named(system, given["system"], "--system")
     spec, card = named(model, given["model"], "--model"), named(gpu, given["gpu"], "--gpu")
-    layout = _layout(given, which.shares)
+    shares = which.shares_for(given["gpus"], spec.name, card.name, source.form)
+    layout = _layout(given, shares)
     try:
         cluster = build(which, spec, card, layout, scales=given["autoscale"])
         monolith = Monolith(spec, card)
@@ -67,7 +68,7 @@ def _setting(given: Mapping[str, Any], source: Source) -> Setting:
         layout=layout,
         scenario=Scenario(cluster, source.begin, promised, given["seed"]),
         offered=told,
-        notes=[*source.notes, *_idle(given["gpus"], layout)],
+        notes=[*source.notes, *_tuned(given, shares, which.shares), *_idle(given["gpus"], layout)],
     )
 
 
@@ -89,6 +90,12 @@ def _layout(given: Mapping[str, Any], shares: Sequence[Share]) -> Layout:
     if (used := gpus_of(layout)) > gpus:
         raise typer.BadParameter(f"expected a layout for {gpus} GPUs, got one for {used}")
     return layout
+
+
+def _tuned(given: Mapping[str, Any], shares: Sequence[Share], usual: Sequence[Share]) -> list[str]:
+    if given["layout"] is not None or shares is usual:
+        return []
+    return [f"The layout is what {given['system']} was tuned to: simulator/tuned.py."]
 
 
 def _idle(gpus: int, layout: Layout) -> list[str]:
