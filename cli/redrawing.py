@@ -37,4 +37,4 @@ def _kept(source: Source, rows: Sequence[Arrival], told: str) -> Source:
     def begin() -> Iterator[Arrival]:
         return iter(rows)
 
-    return Source(source.name, begin, [*source.notes, f"{source.name}: {told}"])
+    return replace(source, begin=begin, notes=[*source.notes, f"{source.name}: {told}"])

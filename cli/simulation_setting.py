@@ -52,7 +52,8 @@ def settings_of(given: Mapping[str, Any]) -> list[Setting]:
 def _setting(given: Mapping[str, Any], source: Source) -> Setting:
     which = named(system, given["system"], "--system")
     spec, card = named(model, given["model"], "--model"), named(gpu, given["gpu"], "--gpu")
-    layout = _layout(given, which.shares)
+    shares = which.shares_for(given["gpus"], spec.name, card.name, source.form)
+    layout = _layout(given, shares)
     try:
         cluster = build(which, spec, card, layout, scales=given["autoscale"])
         monolith = Monolith(spec, card)
@@ -70,7 +71,7 @@ def _setting(given: Mapping[str, Any], source: Source) -> Setting:
         layout=layout,
         scenario=Scenario(cluster, source.begin, promised, given["seed"]),
         offered=told,
-        notes=[*source.notes, *_idle(given["gpus"], layout)],
+        notes=[*source.notes, *_tuned(given, shares, which.shares), *_idle(given["gpus"], layout)],
     )
 
 
@@ -99,6 +100,12 @@ def check_span(span_s: float) -> None:
     if span_s > MOST_DAYS * DAY_S:
         got = f"{span_s / DAY_S:.3g} days"
         raise NotSimulated(f"expected requests within at most {MOST_DAYS} days, got {got} of them")
+
+
+def _tuned(given: Mapping[str, Any], shares: Sequence[Share], usual: Sequence[Share]) -> list[str]:
+    if given["layout"] is not None or shares is usual:
+        return []
+    return [f"The layout is what {given['system']} was tuned to: simulator/tuned.py."]
 
 
 def _idle(gpus: int, layout: Layout) -> list[str]:

@@ -6,7 +6,9 @@ tokens: all of them for decoder-only families, where an image's tokens are promp
 text alone for cross-attention families, where an image takes one position (ModServe, SoCC 2025,
 section 4.3). A decode's step time follows the KV that it reads, so those are compared by booked
 blocks, times the shortest step that they ever took: how long steps take now says how much they
-have to do. A tie goes to less pending, then to the lower name, so that runs repeat.
+have to do. A tie goes to less pending, then to the lower name, so that runs repeat. Replicas that
+encode may have text stages as well: of those with as many image tokens the one with the fewest
+requests is chosen, since their decodes wait for an image; else most would go to the first name.
 
 Who has not told a speed is taken to be as fast as the fastest that has, so it gets work soon and
 tells; where nobody has, or by the policy `pending`, what is pending decides alone. By `round-robin`
@@ -26,7 +28,7 @@ Load = Callable[[Replica], tuple[float, int]]
 
 
 def image_tokens(one: Replica) -> tuple[float, int]:
-    return one.pending_image_tokens, 0
+    return one.pending_image_tokens, len(one.bound)
 
 
 def prompt_tokens(one: Replica) -> tuple[float, int]:

@@ -143,3 +143,11 @@ def test_the_first_to_be_done_is_found(seed: int) -> None:
         able = [it for it in replicas.values() if it.name != banned]
         found = replicas.first(Stage.ENCODE, lambda it: it.name != banned, work=work)  # noqa: B023
         assert found is min(able, key=done, default=None)
+
+
+def test_of_idle_encoders_that_decode_the_one_with_fewest_requests_is_chosen() -> None:
+    core = hands(all_a=Speed(), all_b=Speed())
+    assert went(core, 50) == ["all_a"]
+    picture = Request("picture", 60, 4, deadline=100.0, media=[MediaItem("sky", 40, 40)])
+    commands = core(on.Arrived(picture))
+    assert [one.replica for one in commands if isinstance(one, Encode)] == ["all_b"]
