@@ -25,7 +25,7 @@ lint: setup
 	$(BIN)/ruff format --check .
 
 types: setup
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers $(JOBS)
 
 setup: $(READY) .typing/modserve
 

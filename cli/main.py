@@ -7,48 +7,8 @@ import traceback
 
 import typer
 
-from . import (
-    api_keys,
-    benching,
-    checking,
-    controlling,
-    demo,
-    events,
-    gateways,
-    generate,
-    keys,
-    metrics,
-    planning,
-    profiling,
-    scale,
-    simulating,
-    stages,
-    status,
-    workers,
-)
+from .groups import groups_of
 from .printing import WIDE, complain
-from .top import command as top
-
-GROUPS = (
-    controlling,
-    gateways,
-    checking,
-    workers,
-    stages,
-    scale,
-    status,
-    top,
-    metrics,
-    events,
-    generate,
-    keys,
-    api_keys,
-    benching,
-    profiling,
-    simulating,
-    planning,
-    demo,
-)  # in the order in which --help lists their commands
 
 
 def main() -> None:
@@ -58,15 +18,17 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """The exit code: 0, 1 for what failed, 2 for bad usage, 130 after ctrl-C."""
     try:
-        code = build()(args=arguments or ["--help"], prog_name="msctl", standalone_mode=False)
+        app = build(arguments)
+        code = app(args=arguments or ["--help"], prog_name="msctl", standalone_mode=False)
         return code if isinstance(code, int) else 0
     except Exception as error:  # the user's border: a sentence, never a traceback
         complain(f"msctl: {_sentence(error)}")
         return getattr(error, "exit_code", 1)
 
 
-def build() -> typer.Typer:
-    """Help is drawn with boxes on a terminal, and not even wrapped elsewhere."""
+def build(arguments: list[str]) -> typer.Typer:
+    """With the command that is asked for, or with all. Help is drawn with boxes on a terminal, and
+    not even wrapped elsewhere."""
     terminal = sys.stdout.isatty()
     names = {"help_option_names": ["-h", "--help"]}
     app = typer.Typer(
@@ -76,7 +38,8 @@ def build() -> typer.Typer:
         rich_markup_mode="rich" if terminal else None,
         context_settings=names if terminal else {**names, "terminal_width": WIDE},
     )
-    for group in GROUPS:
+    app.callback()(lambda: None)  # or a single command would need no name
+    for group in groups_of(next(iter(arguments), "")):
         group.add(app)
     return app
 

@@ -101,11 +101,17 @@ def children(pid: int) -> list[int]:
     return [int(child) for task in tasks for child in task.read_text().split()]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_the_controller_and_its_workers(tmp_path: Path, number: int) -> None:
+@pytest.mark.parametrize(
+    ("number", "worker"),
+    [(signal.SIGTERM, ()), (signal.SIGINT, ("--emulate", "instant"))],
+    ids=["SIGTERM", "SIGINT, an emulated one"],
+)
+def test_a_signal_ends_the_controller_and_its_workers(
+    tmp_path: Path, number: int, worker: tuple[str, ...]
+) -> None:
     shell = Shell(tmp_path)
     process = shell.controller()
-    _, pid, _ = shell.worker("--stage", "encode")
+    _, pid, _ = shell.worker("--stage", "encode", *worker)
     process.send_signal(number)
     assert finished(process) == 0
     assert gone(pid)
