@@ -20,7 +20,7 @@ KINDS = ("text", "image")
 QUANTILES = ("p50", "p90", "p99")
 SCHEDULED = (  # what makes one system another
     *("bind", "routing", "order", "placing", "step_tokens", "paced"),
-    *("step_image_tokens", "image_cache_bytes", "scaling"),
+    *("step_image_tokens", "ahead_images", "image_cache_bytes", "scaling"),
 )
 
 

@@ -6,6 +6,9 @@ of several requests and none can end. Requests in flight with the same image sha
 An embedding that lost its last consumer is an orphan until `sweep`, so that a request that starts
 over finds what is still there. From then on it is cached: its room is given up as soon as a booking
 needs it, the one that was not asked for longest first.
+
+With `Terms.ahead_images` there is one queue for all encode replicas: images wait in it, in order of
+rank, until some replica has next to nothing left.
 """
 
 from __future__ import annotations
@@ -125,7 +128,7 @@ class Images:
             replica = home or self._replicas.first(
                 Stage.ENCODE, partial(self._has_room, size=size, own=own), work=item.work
             )
-            if replica is None:
+            if replica is None or (not taken and self._has_enough(replica)):
                 for embedding in taken:
                     self._erase(embedding)
                 return Booking(False, evicted)
@@ -137,6 +140,12 @@ class Images:
         self.found += len(own) - len(taken)
         encodes.sort(key=lambda encode: encode.index)  # a prefill begins with the first image
         return Booking(True, [*evicted, *encodes])
+
+    def _has_enough(self, replica: Replica) -> bool:
+        """What waits here can still be passed by what comes later and is due before it; what a
+        replica was given cannot. The images of one request are given out together."""
+        ahead = self.terms.ahead_images
+        return ahead is not None and len(replica.images) > ahead
 
     def _together(self, request: Request) -> Fits | None:
         """Who may encode all that is not in a store yet; None: each may be encoded elsewhere."""

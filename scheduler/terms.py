@@ -17,6 +17,7 @@ class Terms:
     cross_attention: bool = False  # then staging is held to the end, and all images bind at once
     late_s: float = 1.0  # silent this long: no new work
     lost_s: float = 2.5  # silent this long: gone
+    ahead_images: int | None = None  # beside one that an encode replica has; None: any number
     max_open: int = 10_000  # requests; one more is refused
     max_waiting_tokens: int = 2**25  # of prompts that nobody has prefilled
     max_failures: int = 8  # runs of one request that may end for no fault of its own

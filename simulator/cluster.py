@@ -61,6 +61,7 @@ class Scheduling:
     paced: bool = True  # chunks are cut by what decodes were promised, too, and encode batches by
     # how long they take: scheduler/pacing.py
     step_image_tokens: int = 8192  # of an encode batch
+    ahead_images: int | None = None  # beside one that an encode worker has; None: any number
     image_cache_bytes: int | None = 0  # of each store, for images that nobody needs; None: all
     max_open: int = 1_000_000  # requests; one more is refused
     timeout_s: float = 600.0
@@ -100,6 +101,7 @@ class Cluster:
             row_bytes=row,
             staging_row_bytes=row + spec.image_kv_bytes,
             cache_bytes=scheduling.image_cache_bytes,
+            ahead_images=scheduling.ahead_images,
             cross_attention=spec.geometry.cross_attention,
             late_s=inf,
             lost_s=inf,

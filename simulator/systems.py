@@ -68,7 +68,10 @@ PLAIN = Scheduling(
 # pending tokens once all images are ready, shorter prompts first, nothing cached. Its formula for
 # "shorter first" is not published: ours (aging.py) is taken, and so are our chunks.
 PAPER = Scheduling(bind="all", routing="pending", image_cache_bytes=0)
-OURS = Scheduling(bind="first", image_cache_bytes=None)
+OVERLAPPED = Scheduling(bind="first", image_cache_bytes=None)
+# One queue of images for all encoders, each of which has the one that it encodes and one more: in
+# a burst the urgent ones pass the others.
+OURS = replace(OVERLAPPED, ahead_images=1)
 
 NAMED = (
     # Everything inline: the worker that prefills a request encodes its images before. A text that
@@ -98,12 +101,13 @@ NAMED = (
     System(
         "caches",
         PAPERS_SPLIT,
-        OURS,
+        OVERLAPPED,
         scaling="modserve",
         means=frozenset({Means.LAUNCH}),
         split_of="paper",
     ),
-    # Ours: where it scales, workers change their stages, too (+ role switching).
+    # Ours: one queue of images; and where it scales, workers change their stages, too (+ role
+    # switching).
     System("modserve", PAPERS_SPLIT, OURS, scaling="modserve"),
 )
 

@@ -16,7 +16,15 @@ GPU = "a100"
 AZURE, SERVEGEN = "Azure LMM 2025", "ServeGen"  # by the names of their formats
 LLAMA, INTERN = "llama3.2-11b", "internvl-26b"
 
-LAYOUTS: Mapping[tuple[str, str, str], str] = {}
+LAYOUTS: Mapping[tuple[str, str, str], str] = {
+    ("monolith-2024", LLAMA, AZURE): "all=32@4",
+    ("monolith-2024", INTERN, AZURE): "all=32@4",
+    ("monolith-strong", LLAMA, AZURE): "all=32@4",
+    ("paper", LLAMA, AZURE): "text=32@2,encode=64@1",
+    ("paper", INTERN, AZURE): "text=40@2,encode=48@1",
+    ("modserve", LLAMA, AZURE): "text=32@2,encode=64@1",
+    ("modserve", INTERN, AZURE): "text=40@2,encode=48@1",
+}
 
 
 def tuned(system: str, model: str, workload: str) -> tuple[Share, ...] | None:

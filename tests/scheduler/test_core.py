@@ -214,6 +214,20 @@ def test_a_set_of_images_is_booked_whole_or_not_at_all(make: Make) -> None:
     assert [one.key for one in commands if isinstance(one, Encode)] == ["x", "y", "z"]
 
 
+def test_images_wait_in_one_queue_where_an_encoder_has_enough(make: Make) -> None:
+    core = make(terms=replace(TERMS, ahead_images=1))
+    core(joined("e", "encode"), joined("t", "text", blocks=300))
+    first = core(on.Arrived(request("a", "u")), on.Arrived(request("b", "v", "w")))
+    assert [one.key for one in first if isinstance(one, Encode)] == ["u", "v", "w"]
+    assert core(on.Arrived(request("long", "x", prompt=900))) == []
+    assert core(on.Arrived(request("short", "y", prompt=8))) == []
+    (run,) = (one.run for one in first if isinstance(one, Encode) and one.key == "u")
+    assert not any(isinstance(one, Encode) for one in core(on.Encoded("u", "e", run)))
+    (run,) = (one.run for one in first if isinstance(one, Encode) and one.key == "v")
+    freed = core(on.Encoded("v", "e", run))
+    assert [one.key for one in freed if isinstance(one, Encode)] == ["y"], "the short one passes"
+
+
 def test_what_can_never_fit_is_refused_with_the_number(make: Make) -> None:
     core = make()
     core(joined("e", "encode", store=30), joined("t", "text", blocks=4))

@@ -71,6 +71,7 @@ def terms(dice: Random) -> Terms:
         cache_bytes=dice.choice([None, 0, 2]),
         staging_row_bytes=1,
         cross_attention=dice.random() < 0.3,
+        ahead_images=dice.choice([None, 0, 1]),
         max_failures=10**6,
         late_s=1e9,
         lost_s=1e9,
