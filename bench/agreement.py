@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,7 +83,7 @@ class Compared(Struct, frozen=True):
     took_s: float
     agreements: Sequence[Agreement]
     late_ms: float  # 90 of 100 requests were sent at most so late; simulated is when they were sent
-    alone_ms: float  # of a TTFT: controller, client and messages, seen while nothing else went on
+    beside_ms: Mapping[str, float]  # the costs: of a request, a step, a picture that were alone
 
 
 def compared(
@@ -91,12 +91,12 @@ def compared(
     records: Sequence[Record],
     outcomes: Sequence[Outcome],
     took_s: float,
-    overhead_s: float,
+    beside_ms: Mapping[str, float],
 ) -> Compared:
-    """`overhead_s`: of a TTFT without anybody else. Raises ValueError as `Served` does."""
+    """`beside_ms`: what was seen without anybody else. Raises ValueError as `Served` does."""
     late_ms = 1e3 * float(np.percentile([one.queued_s for one in records], 90))
     found = agreements(Served.really(records), Served.in_theory(outcomes))
-    return Compared(title, len(records), took_s, found, late_ms, 1e3 * overhead_s)
+    return Compared(title, len(records), took_s, found, late_ms, beside_ms)
 
 
 def agreements(real: Served, simulated: Served) -> list[Agreement]:
@@ -118,9 +118,9 @@ def show(compared: Compared, console: Console) -> None:
         real, simulated = (f"{value:,.1f} {one.unit}" for value in (one.real, one.simulated))
         table.add_row(one.name, real, simulated, f"{one.ratio:.3f}", goal)
     console.print(table)
+    beside = ", ".join(f"{ms:.1f} ms of a {what}" for what, ms in compared.beside_ms.items())
     console.print(
-        f"sent at most {compared.late_ms:.1f} ms late (p90); "
-        f"controller, client and messages alone: {compared.alone_ms:.1f} ms of a TTFT"
+        f"sent at most {compared.late_ms:.1f} ms late (p90); taken beside the costs: {beside}"
     )
 
 

@@ -6,7 +6,6 @@ the same costs, blocks and budgets.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -17,9 +16,10 @@ from modserve.scheduler.costs.models import model
 from modserve.scheduler.costs.roofline import PREPROCESS, text_cost
 from modserve.worker.emulated.profile import Emulation
 
-from .agreement import Compared, compared
-from .foretelling import Load, alone_s, foretell, replica, send
+from .agreement import Compared
+from .foretelling import Load
 from .stand import MODEL, stand
+from .twice import System
 
 COSTS = Costs(
     preprocess=PREPROCESS,
@@ -57,20 +57,12 @@ def mixed(wanted: Wanted) -> Compared:
 
 def emulated(crew: Mapping[str, int], load: Load, slower: float = 1.0) -> Compared:
     """`crew`: how many workers of which role."""
-    asked, costs = load.drawn(), _slowed(slower)
-    with stand() as here:
-        here.emulate("text", 1, Emulation(kv_blocks=KV_BLOCKS))
-        overhead_s = alone_s(here.endpoint, MODEL)
+    costs = _slowed(slower)
+    title = " and ".join(f"{count} emulated {role} workers" for role, count in crew.items())
     with stand() as here:
         for role, count in crew.items():
             here.emulate(role, count, Emulation(costs, KV_BLOCKS))
-        begun = time.monotonic()
-        records = send(here.endpoint, MODEL, asked, load.seed)
-        took_s = time.monotonic() - begun
-    groups = [replica(role, count, costs, KV_BLOCKS) for role, count in crew.items()]
-    outcomes = foretell(MODEL, groups, costs.link, asked, records)
-    title = " and ".join(f"{count} emulated {role} workers" for role, count in crew.items())
-    return compared(title, records, outcomes, took_s, overhead_s)
+        return System(MODEL, crew, costs, KV_BLOCKS).told(here.endpoint, load, title)
 
 
 def _slowed(factor: float) -> Costs:

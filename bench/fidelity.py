@@ -1,6 +1,7 @@
 """How near the simulator comes to the real thing: the same load, told by both.
 
-    python bench/fidelity.py [--only text,mixed,real] [--workers 16] [--quick] [--json FILE]
+    python bench/fidelity.py [--only text,mixed,real] [--workers 16] [--slower 4] [--quick]
+                             [--checkpoint FOLDER] [--rate 4] [--seconds 60] [--json FILE]
 
 `text` and `mixed`: a real controller with emulated workers that sleep (emulating.py); they and the
 simulated ones have the same costs, so what differs is controller, client, messages and timers:
@@ -8,9 +9,9 @@ simulated ones have the same costs, so what differs is controller, client, messa
 
 `real`: an encode worker and a text worker that compute a checkpoint on this CPU with one thread
 each, and a cluster of the costs that profiling has measured here just before, so that their error
-comes in, too; what the simulator does not know is that controller, client and both workers share
-the cores.
+comes in, too.
 
+What is no part of the costs is measured of requests that are alone, before each load (twice.py).
 All requests are sent open loop, and the simulator is told when each of them was really sent.
 """
 
@@ -18,8 +19,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -27,11 +29,12 @@ import torch
 from rich.console import Console
 
 from modserve.bench import machine
-from modserve.bench.agreement import Compared, compared, show
+from modserve.bench.agreement import Compared, show
 from modserve.bench.emulating import Wanted, mixed, text
-from modserve.bench.foretelling import Load, alone_s, foretell, replica, send
+from modserve.bench.foretelling import Load
 from modserve.bench.options import some_of
 from modserve.bench.stand import MODEL
+from modserve.bench.twice import System
 from modserve.cli.cluster import Cluster as Processes
 from modserve.cli.cluster import wait_for
 from modserve.client import Client
@@ -40,13 +43,19 @@ from modserve.scheduler.costs.profile import Profile, costs_from
 from modserve.worker.profiling.measuring import profiles
 from modserve.worker.profiling.options import ProfilingOptions
 
+REAL = Load(
+    0, 0.0, "32-256", "16-64", image_share=0.3, images="1", size="lognormal:300,600"
+)  # of one text worker, which a rate of its own keeps busy a part of the time
 TOLD = ("workers", "slower", "seconds", "rate", "seed")
 
 
-class Fidelity(msgspec.Struct, frozen=True):
+class Part(msgspec.Struct, frozen=True):
     machine: machine.Machine
-    settings: Mapping[str, int | float | str]
-    parts: Mapping[str, Compared]
+    settings: Mapping[str, int | float]
+    compared: Compared
+
+
+Parts = dict[str, Part]  # of the file
 
 
 def main() -> int:
@@ -54,55 +63,49 @@ def main() -> int:
     console = Console(width=None if sys.stdout.isatty() else 110)
     about = machine.describe()
     console.print(f"{about.cpu}, {about.cores} cores, Python {about.python}")
-    parts: dict[str, Compared] = {}
-    for name in given.only:
-        parts[name] = PARTS[name](given)
-        show(parts[name], console)
     settings = {name: getattr(given, name) for name in TOLD}
-    settings["checkpoint"] = given.checkpoint.name
-    written = msgspec.json.encode(Fidelity(about, settings, parts))
-    given.json.parent.mkdir(parents=True, exist_ok=True)
-    given.json.write_bytes(msgspec.json.format(written, indent=2) + b"\n")
+    for name, measure in _parts(given):
+        part = Part(about, settings, measure())
+        show(part.compared, console)
+        _keep(given.json, name, part)
     return 0
 
 
 # The parts.
 
 
-def real(given: argparse.Namespace) -> Compared:
-    """Of the link to the next process nothing is measured: it takes no time in the simulation."""
-    folder, rate = given.checkpoint, given.rate
-    load = Load(
-        round(rate * given.seconds),
-        rate,
-        "32-256",
-        "16-64",
-        image_share=0.3,
-        images="1",
-        size="lognormal:300,600",
-        seed=given.seed,
-    )
-    asked, costs = load.drawn(), _measured(folder)
+def real(given: argparse.Namespace, folder: Path) -> Compared:
+    rate = given.rate
+    load = replace(REAL, requests=round(rate * given.seconds), rate=rate, seed=given.seed)
+    costs = _measured(folder)
+    title = f"{folder.name}, an encode and a text worker on this CPU"
     with Processes(str(folder)) as processes:
         for launch in [processes.launch(role, threads=1) for role in ("encode", "text")]:
             wait_for(launch)
         with Client(processes.endpoint) as client:
             blocks = max(one["kv_blocks"] for one in client.status()["workers"])
-        overhead_s = alone_s(processes.endpoint, folder, costs.text)
-        begun = time.monotonic()
-        records = send(processes.endpoint, folder, asked, load.seed)
-        took_s = time.monotonic() - begun
-    groups = [replica(role, 1, costs, blocks) for role in ("encode", "text")]
-    outcomes = foretell(folder, groups, costs.link, asked, records)
-    title = f"{folder.name}, an encode and a text worker on this CPU"
-    return compared(title, records, outcomes, took_s, overhead_s)
+        system = System(folder, {"encode": 1, "text": 1}, costs, blocks)
+        return system.told(processes.endpoint, load, title)
 
 
-PARTS: dict[str, Callable[[argparse.Namespace], Compared]] = {
-    "text": lambda given: text(_wanted(given)),
-    "mixed": lambda given: mixed(_wanted(given)),
-    "real": real,
-}
+PARTS = ("text", "mixed", "real")
+
+
+def _parts(given: argparse.Namespace) -> Iterator[tuple[str, Callable[[], Compared]]]:
+    emulated = {"text": text, "mixed": mixed}
+    for name in given.only:
+        if name in emulated:
+            yield name, partial(emulated[name], _wanted(given))
+        else:
+            yield f"real, {given.checkpoint.name}", partial(real, given, given.checkpoint)
+
+
+def _keep(file: Path, name: str, part: Part) -> None:
+    """What other runs have written of other parts stays."""
+    kept = msgspec.json.decode(file.read_bytes(), type=Parts) if file.exists() else {}
+    written = msgspec.json.encode(kept | {name: part})
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(msgspec.json.format(written, indent=2) + b"\n")
 
 
 def _wanted(given: argparse.Namespace) -> Wanted:

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from statistics import median
 
 from modserve.client import AsyncClient
 from modserve.client.load.asks import Ask, Maker
@@ -22,7 +21,6 @@ from modserve.controller.options import Parts
 from modserve.scheduler.costs.configs import spec_of
 from modserve.scheduler.costs.costs import Costs, LinkCost
 from modserve.scheduler.costs.spec import ModelSpec
-from modserve.scheduler.costs.text import TextCost
 from modserve.scheduler.slo.classes import STANDARD
 from modserve.scheduler.slo.slo import slo_of
 from modserve.scheduler.stage import Stage, stages_of
@@ -30,13 +28,13 @@ from modserve.scheduler.workload.arrivals import Arrival as Asked
 from modserve.scheduler.workload.arrivals import Mix, times
 from modserve.scheduler.workload.draws import counts, lengths, sizes
 from modserve.simulator.arrival import Arrival
-from modserve.simulator.cluster import TEXT, Cluster, Counted, Group, Scheduling
+from modserve.simulator.cluster import TEXT, Cluster, Counted, Group
 from modserve.simulator.outcome import Outcome
 from modserve.simulator.simulation import simulate
 from modserve.worker.emulated.images import LANES
 
 PATIENCE_S = 120.0
-ALONE, ALONE_TOKENS = 20, 448  # requests, one after another
+LEAD_TOKENS = 7  # that the tiny model's chat template has in front of the first image
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +86,6 @@ def send(
         gc.unfreeze()
 
 
-def alone_s(endpoint: str, model: Path, cost: TextCost | None = None) -> float:
-    """What a TTFT has beside its prefill, while nobody else is there: the median of some."""
-    seen = send(endpoint, model, [Asked(0.0, ALONE_TOKENS, 1)] * ALONE, seed=-1, at_once=1)
-    chunk = Scheduling().step_tokens
-    spent = [cost.prefill_s(one.prompt_tokens, chunk) if cost is not None else 0.0 for one in seen]
-    return median(one.ttft_s - its for one, its in zip(seen, spent, strict=True))
-
-
 async def _send(endpoint: str, asks: Sequence[Ask], at_once: int | None) -> list[Record]:
     records: list[Record] = []
     async with AsyncClient(endpoint, timeout_s=PATIENCE_S) as client:
@@ -124,11 +114,20 @@ def foretell(
     link: LinkCost,
     asked: Sequence[Asked],
     records: Sequence[Record],
+    *,
+    overhead_s: float = 0.0,
 ) -> list[Outcome]:
     """The load as it was really sent: at the moments of the records, with their prompts' lengths,
     which the chat template has made longer."""
     spec = spec_of(json.loads((model / "config.json").read_text()))
-    cluster = Cluster(spec, tuple(groups), link, counted=Counted.EMBEDDED)
+    cluster = Cluster(
+        spec,
+        tuple(groups),
+        link,
+        counted=Counted.EMBEDDED,
+        overhead_s=overhead_s,
+        lead_tokens=LEAD_TOKENS,
+    )
     outcomes: list[Outcome] = []
     arrivals = [_arrival(spec, one, record) for one, record in zip(asked, records, strict=True)]
     simulate(cluster, arrivals, watch=outcomes.append)

@@ -80,6 +80,9 @@ class Cluster:
     switch_s: float = 1.0  # of one that changes its stages
     loss_every_s: float = inf  # a worker is lost so often on average; another is launched
     counted: Counted = Counted.COMPUTED
+    overhead_s: float = 0.0  # until the core hears of a request: client, controller, messages and
+    # threads take as long even of one that is alone
+    lead_tokens: int = 0  # of a prompt in front of its first image: the chat template's
 
     def __post_init__(self) -> None:
         served = frozenset().union(*(group.stages for group in self.groups if group.count))

@@ -37,7 +37,9 @@ class Serving:
         )
         self.open: dict[str, Ticket] = {}
         self._spec, self._agenda, self._watch = cluster.spec, agenda, watch
-        self._tickets = Tickets(cluster.spec, cluster.scheduling, cluster.counted)
+        self._tickets = Tickets(
+            cluster.spec, cluster.scheduling, cluster.counted, cluster.lead_tokens
+        )
         self._links = Links(agenda, cluster.link)
         self.crew = Crew(cluster, agenda, self.pump, self._stepped, self._encoded)
         self._most_tokens = most_tokens(cluster)

@@ -95,13 +95,13 @@ class Simulation:
         self._next = next(self._arrivals, None)
         if self._next is None:
             return
-        at_s = self._next.asked.at_s
-        if at_s < self.agenda.now:
+        at_s, overhead_s = self._next.asked.at_s, self._cluster.overhead_s
+        if at_s + overhead_s < self.agenda.now:
             raise ValueError(
                 f"expected arrivals in the order of their times, "
-                f"got one at {at_s:g} s behind one at {self.agenda.now:g} s"
+                f"got one at {at_s:g} s behind one at {self.agenda.now - overhead_s:g} s"
             )
-        self.agenda.at(at_s, ARRIVAL, self._arrive)
+        self.agenda.at(at_s + overhead_s, ARRIVAL, self._arrive)
 
     def _arrive(self) -> None:
         assert self._next is not None

@@ -47,8 +47,11 @@ class Ticket:
 
 
 class Tickets:
-    def __init__(self, spec: ModelSpec, scheduling: Scheduling, counted: Counted) -> None:
+    def __init__(
+        self, spec: ModelSpec, scheduling: Scheduling, counted: Counted, lead_tokens: int = 0
+    ) -> None:
         self._spec, self._timeout_s = spec, scheduling.timeout_s
+        self._lead_tokens = lead_tokens
         self._counted = counted
         self._paced = scheduling.paced
         self._shape = lru_cache(SHAPES)(spec.image)
@@ -58,14 +61,16 @@ class Tickets:
         self._made = 0
 
     def ticket(self, arrival: Arrival) -> Ticket:
-        """Its images stand in front of its text, as those of a string prompt do."""
+        """Its images stand in front of its text, as those of a string prompt do; what leads to
+        them counts as text."""
         self._made += 1
         name, asked = f"r{self._made}", arrival.asked
         shapes = [self._shape(*size, len(asked.images)) for size in asked.images]
-        ends = list(accumulate((shape.span for shape in shapes), initial=0))
+        lead = self._lead_tokens
+        ends = list(accumulate((shape.span for shape in shapes), initial=lead))
         request = Request(
             id=name,
-            prompt_tokens=ends[-1] + asked.text_tokens,
+            prompt_tokens=ends[-1] - lead + asked.text_tokens,
             max_tokens=asked.output_tokens,
             deadline=asked.at_s + self._timeout_s,
             media=[self._item(f"{name}.{index}", shape) for index, shape in enumerate(shapes)],
