@@ -119,7 +119,6 @@ class Images:
             home = self._home(request, able, own)
             if home is None:
                 return Booking(False, [])
-            request.home = home.name
         for index in _longest_first(request):
             item = request.media[index]
             if item.key in self.embeddings:
@@ -136,6 +135,8 @@ class Images:
             embedding = self._create(item.key, item.rows, item.work, replica)
             taken.append(embedding)
             encodes.append(Encode(replica.name, item.key, embedding.run, request.id, index))
+        if home is not None:
+            request.home = home.name
         self.asked += len(own)
         self.found += len(own) - len(taken)
         encodes.sort(key=lambda encode: encode.index)  # a prefill begins with the first image
