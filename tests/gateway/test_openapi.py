@@ -65,7 +65,8 @@ def test_what_is_refused_does_not(change: dict[str, Any]) -> None:
 @pytest.mark.parametrize("prompt", ["x", [1, 2], [[1], [2]], ["a", "b"]])
 def test_a_prompt_is_a_text_or_ids_or_several_of_either(prompt: Any) -> None:
     assert fits({"model": "tiny", "prompt": prompt}, "CompletionBody")
-    for odd in ("", [], [[]], [1, "a"], ["a", [1]], [1000]):
+    odds: list[Any] = ["", [], [[]], [1, "a"], ["a", [1]], [1000]]
+    for odd in odds:
         assert not fits({"model": "tiny", "prompt": odd}, "CompletionBody")
 
 
