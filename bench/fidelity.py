@@ -1,7 +1,7 @@
 """How near the simulator comes to the real thing: the same load, told by both.
 
     python bench/fidelity.py [--only text,mixed,real] [--workers 16] [--slower 4] [--quick]
-                             [--checkpoint FOLDER] [--rate 4] [--seconds 60] [--json FILE]
+                             [--checkpoint FOLDER [--profiles FILE]] [--rate 4] [--json FILE]
 
 `text` and `mixed`: a real controller with emulated workers that sleep (emulating.py); they and the
 simulated ones have the same costs, so what differs is controller, client, messages and timers:
@@ -40,6 +40,7 @@ from modserve.cli.cluster import wait_for
 from modserve.client import Client
 from modserve.scheduler.costs.costs import Costs
 from modserve.scheduler.costs.profile import Profile, costs_from
+from modserve.scheduler.costs.written import read
 from modserve.worker.profiling.measuring import profiles
 from modserve.worker.profiling.options import ProfilingOptions
 
@@ -77,7 +78,7 @@ def main() -> int:
 def real(given: argparse.Namespace, folder: Path) -> Compared:
     rate = given.rate
     load = replace(REAL, requests=round(rate * given.seconds), rate=rate, seed=given.seed)
-    costs = _measured(folder)
+    costs = _measured(folder) if given.profiles is None else _read(given.profiles)
     title = f"{folder.name}, an encode and a text worker on this CPU"
     with Processes(str(folder)) as processes:
         for launch in [processes.launch(role, threads=1) for role in ("encode", "text")]:
@@ -120,6 +121,11 @@ def _measured(folder: Path) -> Costs:
     return costs_from(found)
 
 
+def _read(file: Path) -> Costs:
+    """As `msctl profile --quick --threads 1` has measured them; raises BadProfile."""
+    return costs_from(read(file.read_bytes()))
+
+
 def _silent(what: str, done: int, total: int) -> None:
     """How far profiling is."""
 
@@ -138,6 +144,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=4.0, help="requests/s of `real`")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--checkpoint", type=Path, metavar="FOLDER", default=MODEL)
+    parser.add_argument(
+        "--profiles", type=Path, metavar="FILE", help="of `real`, just measured: else it measures"
+    )
     results = Path(__file__).parent / "results" / "fidelity.json"
     parser.add_argument("--json", type=Path, metavar="FILE", default=results)
     given = parser.parse_args()
