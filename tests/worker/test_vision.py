@@ -107,7 +107,7 @@ def test_mllama_rows_equal_those_of_transformers(tmp_path: Path, overrides: dict
 def test_no_padding_tile_of_mllama_can_be_left_out(tmp_path: Path) -> None:
     """transformers masks padding from padding alone: the picture's own rows see it, in every layer,
     and so its rows are other ones where the padding is."""
-    half = half_of(make_mllama(tmp_path))
+    half: Any = half_of(make_mllama(tmp_path))
     pixels = half.preprocess(picture(20, 20), "tiled")
     tiles = half.config.vision_config.max_num_tiles
     assert len(pixels.tiles) == 1 < tiles
