@@ -104,6 +104,27 @@ def test_mllama_rows_equal_those_of_transformers(tmp_path: Path, overrides: dict
         same(half.encode([half.preprocess(image, "tiled")])[0], ours)
 
 
+def test_no_padding_tile_of_mllama_can_be_left_out(tmp_path: Path) -> None:
+    """transformers masks padding from padding alone: the picture's own rows see it, in every layer,
+    and so its rows are other ones where the padding is."""
+    half: Any = half_of(make_mllama(tmp_path))
+    pixels = half.preprocess(picture(20, 20), "tiled")
+    tiles = half.config.vision_config.max_num_tiles
+    assert len(pixels.tiles) == 1 < tiles
+    rows = half.vision_model.num_patches
+    with_zeros = half.encode([pixels])[0][:rows]
+    noise = torch.randn(tiles, *pixels.tiles.shape[1:])
+    noise[0] = pixels.tiles[0]
+    with torch.no_grad():
+        states = half.vision_model(
+            pixel_values=noise[None, None],
+            aspect_ratio_ids=torch.tensor([[pixels.aspect_ratio]]),
+            aspect_ratio_mask=torch.tensor([[[1] + [0] * (tiles - 1)]]),
+        ).last_hidden_state
+        with_noise = half.multi_modal_projector(states)[0, 0, 0]
+    assert (with_zeros - with_noise).abs().max() > 1e-3
+
+
 @pytest.mark.parametrize("make", [make_llava_onevision, make_mllama])
 def test_rows_and_tiles_are_what_geometry_promised(tmp_path: Path, make: Any) -> None:
     folder = make(tmp_path)
