@@ -41,6 +41,8 @@ LAUNCHING = f"{QUICK}\n[stages.encode]\nmax = 2\n[stages.text]\nmax = 2\n"
 SWITCHING = QUICK.replace("[scaling]\n", '[scaling]\nmeans = ["switch"]\n')
 SWITCHING += "\n[stages.encode]\nstart = 1\n[stages.text]\nstart = 2\n"
 
+ONE = {"encode": 1, "text": 1}
+
 
 class Traffic:
     """So many requests a second of either kind, until it ends."""
@@ -180,28 +182,26 @@ def seen(modality: Modality, before: dict[str, int], during: dict[str, int]) -> 
     return play
 
 
-@pytest.mark.timeout(900)
-def test_a_burst_of_pictures_brings_an_encoder_which_leaves_again(stage: Stage) -> None:
-    one, two = {"encode": 1, "text": 1}, {"encode": 2, "text": 1}
-    alone = LAUNCHING.replace("[stages.text]\nmax = 2", "[stages.text]\nmax = 1")
+def come_and_gone(modality: Modality, during: dict[str, int]) -> Play:
+    """A burst that one worker of each kind meets with another one, which leaves afterwards."""
 
     async def play(scene: Scene) -> None:
-        await seen(Modality.IMAGE, one, two)(scene)
-        await scene.serving(**one)
+        await seen(modality, ONE, during)(scene)
+        await scene.serving(**ONE)
 
-    stage(alone, play)
+    return play
+
+
+@pytest.mark.timeout(900)
+def test_a_burst_of_pictures_brings_an_encoder_which_leaves_again(stage: Stage) -> None:
+    alone = LAUNCHING.replace("[stages.text]\nmax = 2", "[stages.text]\nmax = 1")
+    stage(alone, come_and_gone(Modality.IMAGE, {"encode": 2, "text": 1}))
 
 
 @pytest.mark.wide
 @pytest.mark.timeout(900)
 def test_a_burst_of_texts_brings_a_text_worker_which_leaves_again(stage: Stage) -> None:
-    one, two = {"encode": 1, "text": 1}, {"encode": 1, "text": 2}
-
-    async def play(scene: Scene) -> None:
-        await seen(Modality.TEXT, one, two)(scene)
-        await scene.serving(**one)
-
-    stage(LAUNCHING, play)
+    stage(LAUNCHING, come_and_gone(Modality.TEXT, {"encode": 1, "text": 2}))
 
 
 @pytest.mark.wide

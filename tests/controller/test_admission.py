@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from time import monotonic
 
@@ -36,6 +38,17 @@ class Told:
     took_s: float
 
 
+@asynccontextmanager
+async def slow_worker() -> AsyncIterator[tuple[AsyncClient, Crew]]:
+    """Behind a controller that admits by prediction."""
+    async with (
+        controller(admission="predicted", slo=SLOS) as scene,
+        crew(scene, "text", emulation=SLOW) as made,
+        AsyncClient(scene.endpoint) as client,
+    ):
+        yield client, made
+
+
 async def asked(client: AsyncClient, slo: str) -> Told:
     began = monotonic()
     try:
@@ -65,11 +78,7 @@ async def crowd(client: AsyncClient, made: Crew, slo: str) -> list[Told]:
 
 @conversation
 async def test_whoever_would_be_late_is_refused_at_once_and_the_others_are_served() -> None:
-    async with (
-        controller(admission="predicted", slo=SLOS) as scene,
-        crew(scene, "text", emulation=SLOW) as made,
-        AsyncClient(scene.endpoint) as client,
-    ):
+    async with slow_worker() as (client, made):
         told = await crowd(client, made, "hasty")
         refused = [(one.refused, one.took_s) for one in told if one.refused is not None]
         served = [one.took_s for one in told if one.refused is None]
@@ -88,11 +97,7 @@ async def test_whoever_would_be_late_is_refused_at_once_and_the_others_are_serve
 
 @conversation
 async def test_what_another_class_can_promise_is_served_as_that() -> None:
-    async with (
-        controller(admission="predicted", slo=SLOS) as scene,
-        crew(scene, "text", emulation=SLOW) as made,
-        AsyncClient(scene.endpoint) as client,
-    ):
+    async with slow_worker() as (client, made):
         assert all(one.refused is None for one in await crowd(client, made, "calm"))
         status = await made.status()
         requests, rows = status["requests"], status["attainment"]
