@@ -83,7 +83,7 @@ def _asking(body: str, kind: str, whole: Schema, slo: list[Schema]) -> Schema:
     answer = _object(id="string", object="string", created="integer", model="string")
     answer["properties"] |= {"object": {"const": kind}, **whole, "usage": {"type": "object"}}
     told = _telling("The answer, whole or as it comes", answer)
-    told["responses"]["200"]["content"][EVENTS] = {"schema": {"type": "string"}}
+    told["responses"]["200"]["content"][EVENTS] = {"schema": _object(data="string")}  # each
     return {"requestBody": _body(body), "parameters": slo, **told}
 
 
