@@ -156,9 +156,10 @@ def _bodies(names: Sequence[str], vocabulary: int) -> Schema:
             "anyOf": [{"type": "array", "maxItems": 16, "items": token}, {"type": "null"}]
         }
     tokenize["properties"]["model"] = {"anyOf": [model, {"type": "null"}]}
+    said = {"type": "array", "contains": _something()}
     tokenize["oneOf"] = [
         {"required": ["prompt"], "properties": {"prompt": {"type": "string"}}},
-        {"required": ["messages"], "properties": {"messages": {"type": "array"}}},
+        {"required": ["messages"], "properties": {"messages": said}},
     ]
     return dict(schemas)
 
