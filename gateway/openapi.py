@@ -83,7 +83,7 @@ def _asking(body: str, kind: str, whole: Schema, slo: list[Schema]) -> Schema:
     answer = _object(id="string", object="string", created="integer", model="string")
     answer["properties"] |= {"object": {"const": kind}, **whole, "usage": {"type": "object"}}
     told = _telling("The answer, whole or as it comes", answer)
-    told["responses"]["200"]["content"][EVENTS] = {"schema": {"type": "string"}}
+    told["responses"]["200"]["content"][EVENTS] = {"schema": _object(data="string")}  # each
     return {"requestBody": _body(body), "parameters": slo, **told}
 
 
@@ -156,9 +156,10 @@ def _bodies(names: Sequence[str], vocabulary: int) -> Schema:
             "anyOf": [{"type": "array", "maxItems": 16, "items": token}, {"type": "null"}]
         }
     tokenize["properties"]["model"] = {"anyOf": [model, {"type": "null"}]}
+    said = {"type": "array", "contains": _something()}
     tokenize["oneOf"] = [
         {"required": ["prompt"], "properties": {"prompt": {"type": "string"}}},
-        {"required": ["messages"], "properties": {"messages": {"type": "array"}}},
+        {"required": ["messages"], "properties": {"messages": said}},
     ]
     return dict(schemas)
 

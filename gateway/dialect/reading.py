@@ -59,8 +59,21 @@ def read(body: bytes, kind: type[Asked]) -> Asked:
         told = {**told, "messages": [_message(one, i) for i, one in enumerate(messages)]}
     try:
         return msgspec.convert(told, kind)
+    except msgspec.ValidationError:
+        told = _whole(told)  # 7.0 is a whole number in JSON's eyes, and rare
+    try:
+        return msgspec.convert(told, kind)
     except msgspec.ValidationError as error:
         raise _problem(str(error), told) from error
+
+
+def _whole(said: Any) -> Any:
+    """Numbers without a fraction as whole ones."""
+    if isinstance(said, dict):
+        return {name: _whole(value) for name, value in said.items()}
+    if isinstance(said, list):
+        return [_whole(value) for value in said]
+    return int(said) if isinstance(said, float) and said.is_integer() else said
 
 
 def _message(said: Any, index: int) -> Any:

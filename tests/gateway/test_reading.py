@@ -146,6 +146,14 @@ def test_what_is_no_object_is_told(body: bytes) -> None:
     assert told.sentence.startswith("expected ")
 
 
+def test_a_number_without_a_fraction_is_whole() -> None:
+    body = read(b'{"model": "tiny", "prompt": [7.0, 8], "n": 2.0, "top_p": 1}', CompletionBody)
+    assert (body.prompt, body.n) == ([7, 8], 2)
+    assert problem({**CHAT, "n": 1.5}).sentence == (
+        "expected n to be a whole number or null, got 1.5"
+    )
+
+
 def test_a_long_value_is_not_repeated() -> None:
     told = problem({**CHAT, "n": "secret " * 1000})
     assert told.sentence == "expected n to be a whole number or null, got a string"
