@@ -1,8 +1,8 @@
 """How 128 A100s are divided best, by system, model and workload: what bench/tuning.py found.
 
-All are looked for in the same way, under a per-request SLO of five times what a request takes alone,
-on the first 5 minutes of the Azure window or 1,000 requests of ServeGen from hour 2 on. ModServe's
-are the paper's winners so far, and of monolith-strong's InternVL race the last layout is missing.
+All are looked for in the same way, under a per-request SLO of five times what a request takes
+alone, on the first 5 minutes of the Azure window or 1,000 requests of ServeGen from hour 2 on.
+ModServe has the paper's winners until its own race was run to the end.
 A system without a place here has the split that systems.py says, and so has every other GPU.
 """
 
