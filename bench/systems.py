@@ -111,9 +111,13 @@ def _of(command: str, told: Mapping[str, Any], found: Mapping[str, Any], took_s:
         told,
         found["confidence"]["rate_req_s"] if "confidence" in found else alone,
         [one["rate_req_s"] for one in found.get("runs", [found])],
-        *(found[name] for name in ("attainment", "ceiling", "ttft_ms", "layout", "gpus_mean")),
-        requests=found["requests"],
-        took_s=took_s,
+        found["attainment"],
+        found["ceiling"],
+        found["ttft_ms"],
+        found["layout"],
+        found["gpus_mean"],
+        found["requests"],
+        took_s,
     )
 
 
