@@ -106,14 +106,18 @@ def _row(cell: Cell, command: str, folder: Path) -> Row:
 
 def _of(command: str, told: Mapping[str, Any], found: Mapping[str, Any], took_s: float) -> Row:
     alone = dict.fromkeys(("mean", "low", "high")) | {"mean": found["rate_req_s"]}
-    names = ("attainment", "ceiling", "ttft_ms", "layout", "gpus_mean", "requests")
     return Row(
-        command=command,
-        cell=told,
-        rate_req_s=found["confidence"]["rate_req_s"] if "confidence" in found else alone,
-        rates=[one["rate_req_s"] for one in found.get("runs", [found])],
-        took_s=took_s,
-        **{name: found[name] for name in names},
+        command,
+        told,
+        found["confidence"]["rate_req_s"] if "confidence" in found else alone,
+        [one["rate_req_s"] for one in found.get("runs", [found])],
+        found["attainment"],
+        found["ceiling"],
+        found["ttft_ms"],
+        found["layout"],
+        found["gpus_mean"],
+        found["requests"],
+        took_s,
     )
 
 

@@ -1,8 +1,9 @@
 """How 128 A100s are divided best, by system, model and workload: what bench/tuning.py found.
 
-All were looked for in the same way, under a per-request SLO of five times what a request takes
-alone, on the first 5 minutes of the Azure window or 1,000 requests of ServeGen from hour 2 on. A
-system whose place is empty has the split that systems.py says, and so has every other GPU.
+All are looked for in the same way, under a per-request SLO of five times what a request takes
+alone, on the first 5 minutes of the Azure window or 1,000 requests of ServeGen from hour 2 on.
+ModServe has the paper's winners until its own race was run to the end.
+A system without a place here has the split that systems.py says, and so has every other GPU.
 """
 
 from __future__ import annotations
