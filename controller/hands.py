@@ -151,10 +151,9 @@ class Hands:
         if ticket is None:
             return
         self._office.held_bytes -= ticket.image_bytes
-        first = self._office.first_tokens.pop(request.id, None)
         session = self._office.clients.numbered(ticket.client)
         self._count(request)
-        self._office.attaining.ended(request, ticket.received, first)
+        self._office.attaining.ended(request, ticket.received, ticket.first_token)
         if session is None:
             return
         session.open.discard(request.id)
@@ -164,16 +163,16 @@ class Hands:
                 request.id, code, command.reason, command.retry_after_s
             )
         else:
-            word = self._last_word(ticket, command.reason, first)
+            word = self._last_word(ticket, command.reason)
         frame = codec.encode(word)
         if request.phase is Phase.DONE:
             self._office.ended.keep(session.identity, request.id, [*ticket.frames, frame])
         self._office.clients.send(session, frame)
 
-    def _last_word(self, ticket: Ticket, reason: str, first: float | None) -> say.Ended:
+    def _last_word(self, ticket: Ticket, reason: str) -> say.Ended:
         request = ticket.request
         error = None if request.phase is Phase.DONE else reason
-        told = timing(request, ticket.received, first)
+        told = timing(request, ticket.received, ticket.first_token)
         log.info(
             "%s %s after %.3f s: %d + %d tokens, %d images, %d runs%s",
             request.id,
