@@ -23,7 +23,7 @@ from .security import Gate, PeerKeys
 
 Frames = Sequence[Any]  # bytes-like; zmq.Frame where they came from a socket
 
-BATCH = 64  # messages taken in one go before other callbacks, the journal's too, get their turn
+BATCH = 16  # messages taken in one go before other callbacks, the journal's too, get their turn
 BACKLOG = 1024  # connections that wait to be accepted
 ZAP_DOMAIN = "modserve"
 MOST_KEYS = 100_000  # of peers; whose is forgotten is heard again with its next word
