@@ -348,8 +348,9 @@ class Floor:
         again.
         """
         office, now = self._office, self._office.now()
+        name, bound = member.name, office.core.bound
         by_client = dict(zip(word.clients, frames, strict=False))
-        rows = [row for row in word.rows if office.core.bound(row.request_id, member.name, row.run)]
+        rows = [row for row in word.rows if bound(row.request_id, name, row.run)]
         if len(rows) < len(word.rows):
             counting = {row.request_id for row in rows}
             if member.ready is not None:  # until then it tells what it goes on with, in Ready
@@ -359,22 +360,26 @@ class Floor:
             session = office.clients.numbered(number)
             if frame and session is not None and not session.gone:
                 office.clients.send(session, frame)
+        tickets, tokens = office.tickets, 0
         going: list[tuple[str, int, int]] = []
         for row in rows:
-            ticket = office.tickets.get(row.request_id)
+            request_id, emitted = row.request_id, row.emitted
+            ticket = tickets.get(request_id)
             if ticket is None:
                 continue  # a row before ended it
             if news := by_client.get(ticket.client):
                 ticket.frames.append(news)
-            if row.emitted:
-                office.first_tokens.setdefault(row.request_id, now)
-            office.tally.tokens += max(0, row.emitted - ticket.request.emitted)
+            if emitted > (before := ticket.request.emitted):
+                tokens += emitted - before
+            if emitted and ticket.first_token is None:
+                ticket.first_token = now
             if row.prefilled or row.finish:
-                self._row(member.name, row)
+                self._row(name, row)
             else:
-                going.append((row.request_id, row.run, row.emitted))
+                going.append((request_id, row.run, emitted))
+        office.tally.tokens += tokens
         if going:
-            office.pump(on.Stepped(member.name, going))
+            office.pump(on.Stepped(name, going))
 
     def _release_others(self, member: Member, rows: Sequence[say.Row]) -> None:
         """It has been told, unless it heard the order to begin after the one to stop."""

@@ -255,7 +255,6 @@ class Front:
         del office.tickets[request_id]
         session.open.discard(request_id)
         office.held_bytes -= ticket.image_bytes
-        office.first_tokens.pop(request_id, None)
         office.pump(on.Cancelled(request_id, "its client asks for it anew"))
 
     def _cancel(self, identity: bytes, word: say.Cancel) -> None:

@@ -155,11 +155,10 @@ class Hands:
         if ticket is None:
             return
         self._office.held_bytes -= ticket.image_bytes
-        first = self._office.first_tokens.pop(request.id, None)
         session = self._office.clients.numbered(ticket.client)
         self._count(request)
-        self._office.attaining.ended(request, ticket.received, first)
-        told = timing(request, ticket.received, first)
+        self._office.attaining.ended(request, ticket.received, ticket.first_token)
+        told = timing(request, ticket.received, ticket.first_token)
         self._office.measures.ended(request, told, _finish_reason(request, command.reason))
         if session is None:
             return

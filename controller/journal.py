@@ -30,8 +30,9 @@ from .tickets import Ticket
 
 log = logging.getLogger(__name__)
 
-MOST = 1024  # changes in a commit
-GATHER_S = 0.002  # for others to share a commit, if some shared the last one
+MOST = 1024  # changes that wait for a tick
+MOST_TURNS = 64  # of the loop, in a commit
+GATHER_S = 0.0005  # for others to share a commit, if some shared the last one
 WAIT_S = 2.0  # for a write, before it counts as failed
 AGAIN_S = 1.0  # from a failure to the next attempt
 CLOSE_S = 5.0
@@ -53,7 +54,8 @@ class Journal:
         self._hanging = False
         self._count = 0
         self._waiting: dict[int, tuple[float, Then]] = {}  # since when, whom to tell; oldest first
-        self._queue: SimpleQueue[tuple[int, Change] | None] = SimpleQueue()
+        self._turn: list[tuple[int, Change]] = []  # what the loop's turn has asked for so far
+        self._queue: SimpleQueue[list[tuple[int, Change]] | None] = SimpleQueue()
         self._later: list[Change] = []  # goes along with the next tick
         self._thread: Thread | None = None
         self._store: Store | None = None  # the thread's own
@@ -116,7 +118,9 @@ class Journal:
         row = self._row(kept.request_id)
         self._waiting[row] = (self._loop.time(), then)
         self._unwritten[row] = kept
-        self._queue.put((row, partial(self._keep, row)))
+        if not self._turn:
+            self._loop.call_soon(self._hand_over)
+        self._turn.append((row, partial(self._keep, row)))
 
     def end(self, request_id: str, ticket: Ticket | None = None) -> None:
         """Not at once: one that is killed before has it done again, which harms nobody. What was
@@ -163,9 +167,15 @@ class Journal:
                 self._take_along()
 
     def _take_along(self) -> None:
-        for change in self._later:
-            self._queue.put((0, change))
+        self._turn += [(0, change) for change in self._later]
         self._later.clear()
+        self._hand_over()
+
+    def _hand_over(self) -> None:
+        """All at once: to wake the thread costs more than a change does."""
+        if self._turn:
+            self._queue.put(self._turn)
+            self._turn = []
 
     def _written(self, rows: Sequence[int], trouble: str) -> None:
         self._hanging = False
@@ -197,16 +207,16 @@ class Journal:
             self._served.begin()
         going, crowded = True, False
         while going:
-            changes: list[tuple[int, Change] | None] = [self._queue.get()]
+            turns = [self._queue.get()]
             if crowded:
                 time.sleep(GATHER_S)
             try:
-                while len(changes) < MOST:
-                    changes.append(self._queue.get_nowait())
+                while len(turns) < MOST_TURNS:
+                    turns.append(self._queue.get_nowait())
             except Empty:
                 pass
-            going = None not in changes
-            asked = [change for change in changes if change is not None]
+            going = None not in turns
+            asked = [change for turn in turns if turn is not None for change in turn]
             crowded = sum(row > 0 for row, _ in asked) > 1
             for _, change in asked:
                 change(batch)

@@ -22,7 +22,7 @@ from .options import ControllerOptions
 
 COLLECTIONS = 50_000, 20, 20
 SWITCH_S = (
-    0.0005  # after which a busy loop lets the journal's thread, and those that prepare, go on
+    0.0001  # after which a busy loop lets the journal's thread, and those that prepare, go on
 )
 
 

@@ -48,7 +48,6 @@ class Office:
     journal: Journal
     attaining: Attaining
     tickets: dict[str, Ticket] = field(default_factory=dict)
-    first_tokens: dict[str, float] = field(default_factory=dict)  # when, for TTFT
     handles: dict[str, tuple[int, TensorHandle]] = field(default_factory=dict)  # by content key
     preparing: dict[str, Draft] = field(default_factory=dict)  # by request, not yet admitted
     ended: Ended = field(default_factory=Ended)

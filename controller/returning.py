@@ -163,7 +163,7 @@ class Returning:
         self._asked.pop(held.request_id, None)
         ticket.request.emitted = emitted
         ticket.frames = [codec.encode(say.Deltas(held.news))]
-        office.first_tokens[held.request_id] = office.now()
+        ticket.first_token = office.now()
         if session is not None:
             office.clients.send(session, ticket.frames[0])
         return on.Hold(ticket.request, held.run, bool(held.finish))

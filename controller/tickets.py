@@ -32,6 +32,7 @@ class Ticket:
     images: list[Image]
     sampling: Sampling  # with a seed
     received: float  # clock of the controller
+    first_token: float | None = None  # when it was reported, to this controller
     before: tuple[int, ...] = ()  # emitted under a controller that was before this one
     frames: list[bytes] = field(default_factory=list)  # Deltas as they were forwarded, undecoded
 

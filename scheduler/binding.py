@@ -9,7 +9,7 @@ nobody. Room for the decode's growth is not booked; a watermark is kept free for
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from .media import ItemPhase
 from .nearness import Near
@@ -42,8 +42,7 @@ def at_all_images(request: Request) -> bool:
 BINDINGS: dict[str, Ready] = {"arrival": at_arrival, "first": at_first_image, "all": at_all_images}
 
 
-@dataclass(frozen=True, slots=True)
-class Need:
+class Need(NamedTuple):
     """What a binding books: blocks now, blocks at the longest answer, staging bytes."""
 
     tokens: int  # to prefill

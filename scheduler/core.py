@@ -471,10 +471,12 @@ class Core:
                 self._emit(request, emitted)
 
     def _emit(self, request: Request, emitted: int) -> None:
-        request.emitted = max(request.emitted, emitted)
-        blocks, replica = self.terms.blocks(request.tokens), self.replicas[request.decode or ""]
-        if blocks > replica.ledger.kv_blocks.owners[request.id]:
-            replica.ledger.kv_blocks.grow(request.id, blocks)
+        if emitted > request.emitted:
+            request.emitted = emitted
+        replica, tokens = self.replicas[request.decode or ""], request.tokens
+        account = replica.ledger.kv_blocks
+        if account.owners[request.id] * self.terms.block_size < tokens:
+            account.grow(request.id, self.terms.blocks(tokens))
             self.replicas.note(replica)
 
     def _finished(self, event: on.Finished) -> None:
@@ -512,13 +514,9 @@ class Core:
     def bound(self, name: str, replica: str, run: int) -> Request | None:
         """The request, if this run of it, on this replica, is the one that counts."""
         request = self.requests.get(name)
-        if (
-            request is None
-            or request.run != run
-            or replica not in (request.prefill, request.decode)
-        ):
+        if request is None or request.run != run:
             return None
-        return request
+        return request if replica in (request.prefill, request.decode) else None
 
     def _count_prefilled(self, request: Request) -> None:
         """The prompt is no longer pending on the replica that it was bound to."""

@@ -31,23 +31,20 @@ class Order:
     def __init__(self, load: Callable[[Replica], Key]) -> None:
         self.load = load
         self._queue = OrderedQueue()
-        self._noted: dict[str, Replica] = {}  # whose load may be another than their place says
+        self.noted: dict[str, Replica] = {}  # whose load may be another than their place says
 
     def __iter__(self) -> Iterator[str]:
         self._settle()
         return iter(self._queue)
 
-    def note(self, replica: Replica) -> None:
-        self._noted[replica.name] = replica
-
     def remove(self, name: str) -> None:
-        self._noted.pop(name, None)
+        self.noted.pop(name, None)
         self._queue.remove(name)
 
     def _settle(self) -> None:
-        for name, replica in self._noted.items():
+        for name, replica in self.noted.items():
             self._queue.move(name, self.load(replica))
-        self._noted.clear()
+        self.noted.clear()
 
 
 @dataclass(slots=True, eq=False)
@@ -97,10 +94,11 @@ class Replicas(dict[str, Replica]):
 
     def note(self, replica: Replica) -> None:
         """What it holds or has pending is another amount than before."""
-        if replica.name in self:
-            for group in self._of[replica.name]:
-                group.order.note(replica)
-            self._by_room.note(replica)
+        name = replica.name
+        if name in self:
+            for group in self._of[name]:
+                group.order.noted[name] = replica
+            self._by_room.noted[name] = replica
 
     def given(self, replica: Replica) -> None:
         """It was its turn; whoever gives it the work notes that."""
@@ -156,8 +154,10 @@ class Replicas(dict[str, Replica]):
         return self._soonest(stage, found, work)
 
     def _fitting(self, group: Group, fits: Fits, most: int | None) -> Replica | None:
-        order = islice(self._named(group.order), most)
-        return next((one for one in order if fits(one)), None)
+        for name in islice(group.order, most):
+            if fits(one := self[name]):
+                return one
+        return None
 
     def _soonest(self, stage: Stage, some: list[Replica], work: float) -> Replica | None:
         return min(some, key=lambda one: self.done(stage, one, work), default=None)

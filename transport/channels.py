@@ -23,7 +23,7 @@ from .security import Gate, PeerKeys
 
 Frames = Sequence[Any]  # bytes-like; zmq.Frame where they came from a socket
 
-BATCH = 64  # messages taken in one go before other callbacks, the journal's too, get their turn
+BATCH = 16  # messages taken in one go before other callbacks, the journal's too, get their turn
 HIGHEST_PORT = 65_535
 BACKLOG = 1024  # connections that wait to be accepted
 ZAP_DOMAIN = "modserve"

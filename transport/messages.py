@@ -483,7 +483,7 @@ class KvTaken(Message, frozen=True):
     last: bool
 
 
-class Row(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class Row(Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
     """What one step did for one request."""
 
     request_id: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from .classes import STANDARD, SloClass
 
@@ -17,6 +18,7 @@ class Slo:
     image_s: float = 0.0  # the part of `ttft_s` that is for its images; the rest is for its text
 
 
+@lru_cache(maxsize=1024)
 def slo_of(
     slo_class: SloClass,
     image_tokens: int = 0,
