@@ -26,6 +26,7 @@ from . import (
 )
 from .printing import WIDE, complain
 from .top import command as top
+from .tracing import command as tracing
 
 GROUPS = (
     controlling,
@@ -37,6 +38,7 @@ GROUPS = (
     top,
     metrics,
     events,
+    tracing,
     generate,
     keys,
     benching,

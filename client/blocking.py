@@ -115,6 +115,9 @@ class Client:
     def events(self, *, after: int = 0, since: float = 0.0) -> list[Event]:
         return self._thread.run(self._client.events(after=after, since=since))
 
+    def trace(self, request_id: str = "") -> dict[str, Any]:
+        return self._thread.run(self._client.trace(request_id))
+
     def scale(self, workers: Mapping[str, int]) -> Scaled:
         return self._thread.run(self._client.scale(workers))
 

@@ -19,6 +19,7 @@ class Image:
     mode: str
     rows: int
     tiles: int
+    worker: str = ""  # that encoded it last
 
 
 @dataclass(slots=True)
@@ -32,6 +33,7 @@ class Ticket:
     received: float  # clock of the controller
     before: tuple[int, ...] = ()  # emitted under a controller that was before this one
     frames: list[bytes] = field(default_factory=list)  # Deltas as they were forwarded, undecoded
+    runs: list[tuple[str, str]] = field(default_factory=list)  # who prefilled and decoded each
 
     @property
     def image_bytes(self) -> int:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-PROTOCOL = 10
+PROTOCOL = 11
 
 
 class Message(Struct, frozen=True, tag=True, forbid_unknown_fields=True):
@@ -158,12 +158,29 @@ class AskEvents(Message, frozen=True, omit_defaults=True):
     since: float = 0.0  # seconds of Unix time
 
 
+class AskTrace(Message, frozen=True):
+    """The story of a request that is open, or that ended lately; "": of the last that ended."""
+
+    ask: int
+    request_id: str
+
+
 class Pong(Message, frozen=True):
     """The answer to a Ping, from a client or a worker."""
 
 
 FromClient = (
-    Greet | Submit | Cancel | AskStatus | AskEvents | Remove | SetStages | Scale | Shutdown | Pong
+    Greet
+    | Submit
+    | Cancel
+    | AskStatus
+    | AskEvents
+    | AskTrace
+    | Remove
+    | SetStages
+    | Scale
+    | Shutdown
+    | Pong
 )
 
 
@@ -231,7 +248,7 @@ class Refused(Message, frozen=True, omit_defaults=True):
 
 
 class Report(Message, frozen=True):
-    """The answer to AskStatus: a JSON object, kept as bytes on the way."""
+    """The answer to AskStatus and AskTrace: a JSON object, kept as bytes on the way."""
 
     ask: int
     body: bytes
