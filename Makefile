@@ -12,9 +12,10 @@ READY = $(VENV)/ready-for-modserve
 demo: setup
 	$(BIN)/msctl demo
 
-# Much of a test is waiting for processes, so two files at a time end in half the time.
+# Much of a test is waiting for processes, so two files at a time end in half the time; in the order
+# of tests/conftest.py, not in that of how many tests a file has.
 test: setup
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 test-wide: setup
 	$(BIN)/python -m pytest -m wide

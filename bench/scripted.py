@@ -61,12 +61,12 @@ class Worker:
         self._dealer.send(codec.encode(word), *frames)
 
     def _hear(self, frames: list[zmq.Frame]) -> None:
-        word = codec.to_worker(frames[0].buffer)
-        if isinstance(word, say.Prefill):
-            self.began[word.request_id] = time.perf_counter()
-            self._open[word.request_id] = word, 0
-        elif isinstance(word, say.Welcome):
-            self._welcomed.set()
+        for word in codec.to_worker(frames[0].buffer):
+            if isinstance(word, say.Prefill):
+                self.began[word.request_id] = time.perf_counter()
+                self._open[word.request_id] = word, 0
+            elif isinstance(word, say.Welcome):
+                self._welcomed.set()
 
     def _step(self) -> None:
         rows: list[say.Row] = []

@@ -41,7 +41,7 @@ class Cluster:
             os.environ["XDG_STATE_HOME"] = home  # ours and the processes' we start
             self._controller = self._start()
             self._ending.callback(_end, self._controller)
-            self.endpoint = self._ready()
+            self.endpoint, _, self.http = self._ready().partition(" ")
             self._ending = self._ending.pop_all()
         return self
 
@@ -86,7 +86,7 @@ class Cluster:
             )
 
     def _ready(self) -> str:
-        """The address in the ready line."""
+        """The address in the ready line, and that of a gateway behind it."""
         assert self._controller.stdout is not None
         with self._controller.stdout as out:
             line = out.readline() if select.select([out], [], [], START_S)[0] else b""

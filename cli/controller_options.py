@@ -14,6 +14,13 @@ def _address(text: str | None) -> str | None:
     return None if text is None else address(text)
 
 
+def _host_and_port(text: str | None) -> str | None:
+    host, _, port = (text or "").rpartition(":")
+    if text is not None and not (host and port.isdecimal() and int(port) < 2**16):
+        raise typer.BadParameter(f"expected HOST:PORT such as 127.0.0.1:8000, got {text}")
+    return text
+
+
 Model = Annotated[
     str | None,
     typer.Option(
@@ -83,6 +90,21 @@ ImageCache = Annotated[
         min=0,
         help="Memory of each encode worker for embeddings of images that may come again; "
         "all of its store that is free by default, 0 for none.",
+    ),
+]
+Http = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT",
+        help="Start a gateway there, which answers as OpenAI's API does; port 0 picks a free one.",
+        callback=_host_and_port,
+    ),
+]
+ApiKeys = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="With --http: answer those alone who have a key of `msctl make-api-key`.",
     ),
 ]
 ReadyJson = Annotated[bool, typer.Option("--json", help="Print the ready line as a JSON object.")]

@@ -18,8 +18,10 @@ from ..client import Client
 from ..controller.config.config import Config, read
 from ..controller.config.serving import options_of
 from ..controller.config.tables import ControllerTable
+from ..controller.options import ControllerOptions
 from ..transport.channels import is_loopback
 from . import controller_options as option
+from .front_door import FrontDoor
 from .launchers import DataHost, Gpus, Launcher, RayAddress, RayResources, launching
 from .options import DEFAULT_ENDPOINT, Controller, Keys, seconds
 from .printing import complain
@@ -56,11 +58,14 @@ def start_controller(
     data_host: DataHost = None,
     ray_address: RayAddress = None,
     ray_resources: RayResources = None,
+    http: option.Http = None,
+    api_keys: option.ApiKeys = None,
     json: option.ReadyJson = False,
 ) -> None:
     """Serve one model: take requests and give them to workers. Stays in the foreground.
 
-    Prints `ready ADDRESS` when it listens; add workers then. The log goes to stderr.
+    Prints `ready ADDRESS` when it listens (with --http that of the gateway behind it); add workers
+    then. The log goes to stderr.
     """
     from ..controller.main import serve  # takes a moment to import
 
@@ -80,7 +85,19 @@ def start_controller(
         raise typer.BadParameter("expected --strict-journal or --no-journal, got both")
     options = options_of(replace(told, controller=one), model_folder(one.model), json=json)
     starting = launching(options.launching, launcher, gpus, data_host, ray_address, ray_resources)
-    serve(replace(options, launching=starting))
+    serve(replace(options, launching=starting), _front_door(http, api_keys, options))
+
+
+def _front_door(
+    http: str | None, api_keys: Path | None, options: ControllerOptions
+) -> FrontDoor | None:
+    if http is None:
+        if api_keys is not None:
+            raise typer.BadParameter("expected --http beside --api-keys, got none")
+        return None
+    told = [] if api_keys is None else ["--api-keys", str(api_keys)]
+    told += ["--insecure"] if options.insecure else []
+    return FrontDoor(http, keys=options.keys, options=told)
 
 
 def _overruled(table: ControllerTable, given: dict[str, Any]) -> ControllerTable:

@@ -8,11 +8,13 @@ import traceback
 import typer
 
 from . import (
+    api_keys,
     benching,
     checking,
     controlling,
     demo,
     events,
+    gateways,
     generate,
     keys,
     metrics,
@@ -30,6 +32,7 @@ from .tracing import command as tracing
 
 GROUPS = (
     controlling,
+    gateways,
     checking,
     workers,
     stages,
@@ -41,6 +44,7 @@ GROUPS = (
     tracing,
     generate,
     keys,
+    api_keys,
     benching,
     profiling,
     simulating,

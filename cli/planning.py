@@ -26,11 +26,18 @@ def _positive_or_none(value: float | None) -> float | None:
 def plan(
     context: typer.Context,
     model: shared.Model,
-    trace: Annotated[Path, option("FILE", "Requests from a CSV file, .gz or not.")],
+    trace: Annotated[
+        Path, option("FILE", "Requests from a CSV file, .gz or not, or a journal's folder.")
+    ],
     gpu: shared.Gpu = "a100",
     gpus: Annotated[
         int | None,
-        option("N", "So many there are: find the highest rate; else the fewest GPUs.", min=1),
+        option(
+            "N",
+            "So many there are: find the highest rate; else the fewest GPUs.",
+            min=1,
+            max=shared.MOST_GPUS,
+        ),
     ] = None,
     rate: Annotated[
         float | None,

@@ -21,7 +21,7 @@ from ..simulator.shapes import shapes
 from ..simulator.systems import system
 from ..simulator.trials import Told, Trials
 from .printing import console
-from .simulation_setting import NotSimulated, named
+from .simulation_setting import NotSimulated, check_span, named
 from .sources import traced
 
 BRIEF = 4  # the first quarter of the requests
@@ -51,6 +51,7 @@ def planned(given: Mapping[str, Any]) -> Planned:
         promised = kind(Monolith(spec, card), given["slo_factor"])
     except ValueError as error:
         raise NotSimulated(str(error)) from error
+    check_span(asked[-1].at_s)
     rate = len(asked) / asked[-1].at_s
     demand = Demand(spec, card, asked, promised, which.scheduling)
     found = shapes(demand)

@@ -30,6 +30,9 @@ StopTokenId = Annotated[
     list[int] | None, typer.Option(metavar="ID", help="End at this token; may be repeated.")
 ]
 IgnoreEos = Annotated[bool, typer.Option("--ignore-eos", help="Go on where the model would end.")]
+JsonSchema = Annotated[
+    str | None, typer.Option(metavar="TEXT", help="Answer in JSON that follows this schema.")
+]
 Logprobs = Annotated[
     int | None, typer.Option(metavar="N", help="With --json: so many of the likeliest tokens.")
 ]

@@ -38,7 +38,7 @@ def add(app: typer.Typer) -> None:
 def simulate(
     context: typer.Context,
     model: shared.Model,
-    gpus: Annotated[int, option("N", "GPUs of the cluster.", min=1)],
+    gpus: Annotated[int, option("N", "GPUs of the cluster.", min=1, max=shared.MOST_GPUS)],
     system: shared.System = "modserve",
     gpu: shared.Gpu = "a100",
     layout: shared.Layout = None,
@@ -47,7 +47,12 @@ def simulate(
     duration: shared.Duration = None,
     num_prompts: Annotated[
         int | None,
-        option("N", "Requests: of a trace all, or N, beginning again where it ends.", min=1),
+        option(
+            "N",
+            "Requests: of a trace all, or N, beginning again where it ends.",
+            min=1,
+            max=shared.MOST_PROMPTS,
+        ),
     ] = None,
     scale: shared.Scale = 1.0,
     request_rate: Annotated[
@@ -75,8 +80,11 @@ def simulate(
     attainment: shared.Attainment = 0.99,
     tolerance: shared.Tolerance = 0.02,
     seed: shared.Seed = 0,
+    repeats: shared.Repeats = 1,
     json: shared.Json = None,
-    plot: Annotated[Path | None, option("DIR", "Draw latencies, workers and their use.")] = None,
+    plot: Annotated[
+        Path | None, option("DIR", "Draw latencies, workers, their use; of the first repeat.")
+    ] = None,
 ) -> None:
     """Run the real scheduler on a cluster of any size, under a virtual clock.
 
@@ -84,24 +92,25 @@ def simulate(
     that real kernels reach. An SLO is a multiple of what one monolith of four such GPUs takes: for
     the same request alone (per-request), or for two typical ones (literal).
     """
-    from .simulation_report import body, show  # these take a moment to import
+    from .simulation_repeats import all_of  # these take a moment to import
+    from .simulation_report import show
     from .simulation_run import run, searched
-    from .simulation_setting import setting_of
+    from .simulation_setting import settings_of
 
     began = time.monotonic()
     _check(context)
-    setting = setting_of(context.params)
+    settings = settings_of(context.params)
     if search:
-        done = searched(setting, start=scale, attainment=attainment, tolerance=tolerance)
+        done = searched(settings, start=scale, attainment=attainment, tolerance=tolerance)
     else:
-        done = run(setting, scale)
-    found = body(setting, done, time.monotonic() - began)
+        done = [run(setting, scale) for setting in settings]
+    found = all_of(settings, done, time.monotonic() - began)
     if not is_screen(json):
-        show(found, setting.notes, done.probes, console())
+        show(found, settings[0].notes, done[0].probes, console())
     if json is not None:
         save(found, json)
     if plot is not None:
-        _draw(setting, done, plot)
+        _draw(settings[0], done[0], plot)
 
 
 def _check(context: typer.Context) -> None:

@@ -13,6 +13,9 @@ from ..simulator.promises import PROMISES
 from ..simulator.systems import SYSTEMS
 from .options import option, positive
 
+MOST_GPUS = 16_384
+MOST_PROMPTS = 100_000_000
+
 Model = Annotated[str, option("NAME", f"{', '.join(MODELS)}.")]
 System = Annotated[str, option("NAME", f"{', '.join(SYSTEMS)}.")]
 Gpu = Annotated[str, option("NAME", f"{', '.join(GPUS)}.")]
@@ -26,6 +29,9 @@ Tolerance = Annotated[
     float, option("X", "How near a highest rate is, relatively.", callback=positive)
 ]
 Seed = Annotated[int, option("N", "The same seed, the same figures.", min=0)]
+Repeats = Annotated[
+    int, option("N", "So often, drawn anew: means, and how sure they are.", min=1, max=1000)
+]
 Json = Annotated[Path | None, option("FILE", "Write the figures there, as JSON; -: to the screen.")]
 Autoscale = Annotated[
     bool, typer.Option("--autoscale", help="Let the system launch and drain workers.")
@@ -38,5 +44,10 @@ Layout = Annotated[
     option("LAYOUT", "Workers, and GPUs of each: encode=48@1,text=20@4; else the system's."),
 ]
 Trace = Annotated[
-    Path | None, option("FILE", "Requests from a CSV file, .gz or not; else they are drawn.")
+    Path | None,
+    option(
+        "FILE",
+        "Requests from a CSV file, .gz or not, or from the folder of a controller's journal; else "
+        "they are drawn.",
+    ),
 ]

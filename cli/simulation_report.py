@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from ..simulator.confidence import LEVEL
 from ..simulator.layout import write_layout
 from ..simulator.searching import Probe
 from .simulation_run import Run
@@ -58,6 +59,8 @@ def show(
     if probes:
         console.print(_tried(probes))
     console.print(_figures(found))
+    if "confidence" in found:
+        console.print(_confidence(found))
     for line in (*_sentences(found), *notes):
         console.print(line)
 
@@ -72,6 +75,17 @@ def _figures(found: Mapping[str, Any]) -> Table:
             table.add_column(f"{metric} {name}", justify="right")
     for kind, row in (("all", found), *((kind, found[kind]) for kind in KINDS)):
         table.add_row(kind, *_cells(row))
+    return table
+
+
+def _confidence(found: Mapping[str, Any]) -> Table:
+    title = f"{found['repeats']} repeats: means, at {LEVEL:.0%} confidence"
+    table = Table(title=title, title_justify="left", box=None)
+    for heading in ("", "mean", "from", "to"):
+        table.add_column(heading, justify="right" if heading else "left")
+    for name, row in found["confidence"].items():
+        told = (f"{row[key]:,.4g}" for key in ("mean", "low", "high"))
+        table.add_row(name, *told)
     return table
 
 

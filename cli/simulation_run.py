@@ -30,8 +30,18 @@ def run(setting: Setting, scale: float) -> Run:
         return Run(scale, setting.scenario.run(scale, watching(scale)))
 
 
-def searched(setting: Setting, *, start: float, attainment: float, tolerance: float) -> Run:
-    """Raises HoldsNowhere."""
+def searched(
+    settings: Sequence[Setting], *, start: float, attainment: float, tolerance: float
+) -> list[Run]:
+    """One search of each, which begins where the one before ended. Raises HoldsNowhere."""
+    found: list[Run] = []
+    for setting in settings:
+        found.append(_searched(setting, start, attainment, tolerance))
+        start = found[-1].scale
+    return found
+
+
+def _searched(setting: Setting, start: float, attainment: float, tolerance: float) -> Run:
     requests = setting.offered.requests
     with _bar(requests) as watching:
 

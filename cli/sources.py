@@ -32,6 +32,7 @@ class Source:
     name: str
     begin: Callable[[], Iterator[Arrival]]  # raises BadTrace or Unreadable, at a bad row
     notes: list[str]
+    form: str | None = None  # of a trace
 
 
 def source_of(wanted: Wanted) -> Source:
@@ -63,14 +64,15 @@ def traced(
 ) -> Source:
     """As source_of does, of a file and what its options say."""
     size = traced_sizes(image_size)
-    notes = size_notes(path, _form(path), image_size)
+    form = _form(path)
+    notes = size_notes(path, form, image_size)
     from_s = 0.0 if start is None else seconds(start)
     to_s = inf if duration is None else from_s + seconds(duration)
 
     def once() -> Iterator[Arrival]:
         return window(_rows(path, seed, size), from_s, to_s)
 
-    return Source(path.name, once, notes)
+    return Source(path.name, once, notes, form.name)
 
 
 def _form(path: Path) -> traces.Format:

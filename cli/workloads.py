@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from random import Random
-from typing import TextIO
 
+from ..controller.served import BEFORE, NAME
 from ..scheduler.workload import traces
 from ..scheduler.workload.arrivals import Arrival, times
 from .mixing import Mixing, size_notes, traced_sizes
@@ -75,8 +75,13 @@ def _capped(arrival: Arrival, wanted: Wanted) -> Arrival:
 
 
 @contextmanager
-def lines_of(path: Path) -> Iterator[TextIO]:
-    """Of a file that may be compressed. BadTrace, raised within, gets the file's name."""
+def lines_of(path: Path) -> Iterator[Iterable[str]]:
+    """Of a file that may be compressed, or of what a controller has recorded beside its journal in
+    that folder. BadTrace, raised within, gets the file's name."""
+    if path.is_dir():
+        with _recorded(path) as lines:
+            yield lines
+        return
     try:
         with path.open("rb") as file:
             packed = file.read(len(GZIP)) == GZIP
@@ -86,3 +91,15 @@ def lines_of(path: Path) -> Iterator[TextIO]:
         raise Unreadable(f"cannot read the trace {path}: {error}") from error
     except traces.BadTrace as error:
         raise traces.BadTrace(f"{path}: {error}") from error
+
+
+@contextmanager
+def _recorded(folder: Path) -> Iterator[Iterable[str]]:
+    if not (folder / NAME).exists():
+        raise Unreadable(f"expected {NAME} in the folder of a journal, got none in {folder}")
+    with lines_of(folder / NAME) as newer:
+        if not (folder / BEFORE).exists():
+            yield newer
+            return
+        with lines_of(folder / BEFORE) as older:
+            yield chain(older, islice(newer, 1, None))

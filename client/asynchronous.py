@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -130,6 +130,25 @@ class AsyncClient:
             raise Misunderstood(f"expected a Report, got {type(report).__name__}")
         return msgspec.json.decode(report.body, type=dict[str, Any])
 
+    async def tokens_of_text(self, text: str) -> list[int]:
+        """A text as it is: special tokens spelled out in it stay text. Raises Denied: too long."""
+        return await self._tokens(partial(say.AskTokens, text=text))
+
+    async def tokens_of_chat(self, chat: Prompt) -> list[int]:
+        """A prompt of texts alone in the model's template, up to where its answer begins."""
+        turns = turns_of(chat, (), files := Files())
+        if files.frames:
+            raise BadInput("expected a chat of texts, got one with images")
+        return await self._tokens(partial(say.AskTokens, turns=turns))
+
+    async def pieces(self, token_ids: Sequence[int]) -> list[bytes]:
+        """How each is spelled; a character may take several tokens. Raises Denied: no such."""
+        question = partial(say.AskPieces, token_ids=tuple(token_ids))
+        word = await self._connected().ask(question, self._timeout_s, "the spelling of tokens")
+        if not isinstance(word, say.Pieces):
+            raise Misunderstood(f"expected Pieces, got {type(word).__name__}")
+        return list(word.pieces)
+
     async def scale(self, workers: Mapping[str, int]) -> say.Scaled:
         """Have so many workers of each of these roles. Returns at once with what will be done."""
         token, wanted = self._token(), dict(workers)
@@ -176,6 +195,12 @@ class AsyncClient:
             timeout_s,
             "the controller to stop",
         )
+
+    async def _tokens(self, question: Callable[[int], say.AskTokens]) -> list[int]:
+        word = await self._connected().ask(question, self._timeout_s, "tokens")
+        if not isinstance(word, say.Tokens):
+            raise Misunderstood(f"expected Tokens, got {type(word).__name__}")
+        return list(word.token_ids)
 
     def _connected(self) -> Connection:
         if self._closed:

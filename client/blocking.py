@@ -118,6 +118,15 @@ class Client:
     def trace(self, request_id: str = "") -> dict[str, Any]:
         return self._thread.run(self._client.trace(request_id))
 
+    def tokens_of_text(self, text: str) -> list[int]:
+        return self._thread.run(self._client.tokens_of_text(text))
+
+    def tokens_of_chat(self, chat: Prompt) -> list[int]:
+        return self._thread.run(self._client.tokens_of_chat(chat))
+
+    def pieces(self, token_ids: Sequence[int]) -> list[bytes]:
+        return self._thread.run(self._client.pieces(token_ids))
+
     def scale(self, workers: Mapping[str, int]) -> Scaled:
         return self._thread.run(self._client.scale(workers))
 

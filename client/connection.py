@@ -39,6 +39,10 @@ GREET_TICKS = 4  # of silence before another Greet
 GAP_S = 30.0  # for the answer to a repeated Submit to close a gap: it may have to be made again
 MESSAGE_ROOM = 1 << 20  # bytes of a Submit beside its images that every controller takes
 
+Answering = (
+    say.Report | say.Events | say.Tokens | say.Pieces | say.Scaled | say.Granted | say.Switched
+)
+
 
 class Connection:
     """Belongs to the loop that it is made in."""
@@ -69,6 +73,8 @@ class Connection:
             say.Refused: self._on_refused,
             say.Report: self._on_answer,
             say.Events: self._on_answer,
+            say.Tokens: self._on_answer,
+            say.Pieces: self._on_answer,
             say.Scaled: self._on_answer,
             say.Granted: self._on_answer,
             say.Switched: self._on_answer,
@@ -239,10 +245,7 @@ class Connection:
         if reception is not None:
             reception.refuse(code, reason, retry_after_s)
 
-    def _on_answer(
-        self,
-        word: say.Report | say.Events | say.Scaled | say.Granted | say.Switched | say.Denied,
-    ) -> None:
+    def _on_answer(self, word: Answering | say.Denied) -> None:
         if isinstance(word, say.Denied):
             self._on_denied(word)
         elif (answer := self._answers.get(word.ask)) is not None and not answer.done():

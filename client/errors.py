@@ -2,6 +2,7 @@
 
 ModserveError
 +-- BadInput                 what was passed makes no request; nothing was sent (a ValueError)
+|   +-- BadMedia             a URL that leads to no picture, or to one over a limit: media/errors.py
 +-- ClientClosed             a verb after close()
 +-- DeadlinePassed           the controller is there, but what was asked did not happen in time
 |   +-- ControllerUnreachable    nothing was heard from it at all; try again later

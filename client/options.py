@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import isfinite
 from typing import Any, TypedDict
+
+import orjson
 
 from ..transport.complaints import MOST_TOKENS
 from ..transport.messages import Sampling
@@ -27,6 +29,7 @@ class Options(TypedDict, total=False):
     stop: str | Sequence[str]
     stop_token_ids: Sequence[int]
     ignore_eos: bool
+    json_schema: Mapping[str, Any] | str | None  # what the answer is to follow
     logprobs: int | None  # so many of the likeliest tokens beside the chosen one
     token_ids: Sequence[int] | None  # in place of a prompt
     timeout_s: float | None  # None: the controller's own limit
@@ -51,6 +54,14 @@ def _number(value: Any) -> bool:
     return isinstance(value, float) and isfinite(value)
 
 
+def _is_json(value: Any) -> bool:
+    try:
+        orjson.loads(value) if isinstance(value, str) else orjson.dumps(value)
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
+        return False
+    return True
+
+
 _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "max_tokens": (lambda v: _count(v, 1), f"a whole number from 1 to {MOST_TOKENS}"),
     "temperature": (lambda v: _number(v) and v >= 0, "a number from 0 up"),
@@ -70,6 +81,10 @@ _CHECKS: dict[str, tuple[Callable[[Any], bool], str]] = {
         f"token ids from 0 to {MOST_TOKENS}",
     ),
     "ignore_eos": (lambda v: isinstance(v, bool), "True or False"),
+    "json_schema": (
+        lambda v: v is None or (isinstance(v, dict | str) and _is_json(v)),
+        "a JSON schema: a dict of what JSON has, or its text",
+    ),
     "logprobs": (lambda v: v is None or _count(v), "a whole number from 0 up"),
     "timeout_s": (lambda v: v is None or (_number(v) and v > 0), "a number of seconds above 0"),
     "slo": (lambda v: v is None or (isinstance(v, str) and bool(v)), "the name of an SLO class"),
@@ -105,6 +120,8 @@ def sampling_of(options: Options) -> Sampling:
     stop = given.get("stop", ())
     given["stop"] = (stop,) if isinstance(stop, str) else tuple(stop)
     given["stop_token_ids"] = tuple(given.get("stop_token_ids", ()))
+    if isinstance(given.get("json_schema"), dict):
+        given["json_schema"] = orjson.dumps(given["json_schema"]).decode()
     if given.get("temperature", 0) > 0 and given.get("seed") is None:
         given["seed"] = secrets.randbits(63)
     return Sampling(**given)

@@ -17,7 +17,7 @@ from ..scheduler.model import ModelFacts
 from ..scheduler.terms import Terms
 from ..transport import codec
 from ..transport import messages as say
-from ..transport.channels import Router, Sent
+from ..transport.channels import Router
 from ..transport.checkpoint import fingerprint
 from ..transport.security import Gate
 from .attaining import Attaining
@@ -194,9 +194,7 @@ class Controller:
 
     def _ping(self) -> None:
         ping = codec.encode(say.Ping())
-        for member in self._office.crew:
-            if self._router.send(member.identity, ping) is Sent.GONE:
-                self._floor.gone(member, "its connection broke")
+        self._floor.tell_all(self._office.crew, say.Ping())
         for session in self._office.clients:
             self._look_after(session, ping)
 
@@ -232,6 +230,7 @@ class Controller:
             await self._launches.close()
         office.journal.close()
         office.clients.flush()
+        self._floor.flush()
         self._front.close()
         self._router.close()
 

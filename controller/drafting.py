@@ -23,6 +23,7 @@ from .preparation import Preparer
 from .preparation import Span as Positions
 from .promising import promise
 from .refusal import Refused
+from .schemas import complaint_about_schema
 from .tickets import Image, Ticket
 
 
@@ -46,8 +47,8 @@ class Drafting:
     def __init__(
         self, folder: Path, fingerprint: str, limits: Limits, classes: Mapping[str, SloClass]
     ) -> None:
-        self._preparer = Preparer(folder, read_geometry(folder))
-        self.facts = self._preparer.facts
+        self.preparer = Preparer(folder, read_geometry(folder))
+        self.facts = self.preparer.facts
         self._fingerprint = fingerprint
         self._limits, self._classes = limits, classes
         self._picture = pictures.Limits(bytes=limits.max_image_bytes)
@@ -58,16 +59,16 @@ class Drafting:
         submit = draft.submit
         sizes = [self._measure(index, draft.frames) for index in range(len(draft.frames))]
         if submit.token_ids:
-            prepared = self._preparer.prepare_ids(submit.token_ids, sizes)
+            prepared = self.preparer.prepare_ids(submit.token_ids, sizes)
         else:
-            prepared = self._preparer.prepare(submit.turns, sizes)
+            prepared = self.preparer.prepare(submit.turns, sizes)
         room = self.facts.context - len(prepared.token_ids)
         if room < 1:
             raise self._too_long(len(prepared.token_ids))
         self.check_emitted(submit, min(submit.sampling.max_tokens, room))
         images = [
-            self._image(frame, shape)
-            for frame, shape in zip(draft.frames, prepared.shapes, strict=True)
+            self._image(frame, shape, size)
+            for frame, shape, size in zip(draft.frames, prepared.shapes, sizes, strict=True)
         ]
         request = Request(
             id=submit.request_id,
@@ -101,6 +102,9 @@ class Drafting:
         submit, limits = draft.submit, self._limits
         if wrong := complaint(submit.sampling):
             raise Refused("parameter", wrong)
+        schema = submit.sampling.json_schema
+        if schema is not None and (wrong := complaint_about_schema(schema)):
+            raise Refused("parameter", wrong)
         if submit.timeout_s is not None and not 0 < submit.timeout_s <= limits.timeout_s:
             most = f"above 0 and at most {limits.timeout_s:g}"
             raise Refused("parameter", f"expected timeout_s {most}, got {submit.timeout_s}")
@@ -120,9 +124,9 @@ class Drafting:
             allowed = limits.max_prompt_bytes
             raise Refused("too_long", f"expected at most {allowed} characters, got {text}")
 
-    def _image(self, frame: memoryview, shape: ImageShape) -> Image:
+    def _image(self, frame: memoryview, shape: ImageShape, size: tuple[int, int]) -> Image:
         key = pictures.content_key(frame, shape.mode, self._fingerprint)
-        return Image(frame, key, shape.mode, shape.rows, shape.used_tiles)
+        return Image(frame, key, shape.mode, shape.rows, shape.used_tiles, *size)
 
     def _too_long(self, tokens: int) -> Refused:
         most = self.facts.context

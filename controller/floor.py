@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 import logging
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence, Set
 from functools import partial
 from typing import Any
 
@@ -17,6 +16,7 @@ from ..transport import codec
 from ..transport import messages as say
 from ..transport.channels import Sent
 from .crew import Member, Standing
+from .mail import Mail
 from .office import Office
 from .returning import Returning
 from .switching import Switching
@@ -33,6 +33,7 @@ class Floor:
         switching: Switching,
     ) -> None:
         self._office, self._returning, self._switching = office, returning, switching
+        self._mail = Mail(office.router, self._unreachable)
         self._reckon = reckon  # told the bytes of the dtype that the first worker settled on
         self._on: dict[type, Callable[[Member, Any], None]] = {
             say.Loading: self._loading,
@@ -68,7 +69,7 @@ class Floor:
         reason = self._refusal(word)
         if reason is not None:
             log.warning("worker %s of pid %d refused: %s", word.name or "?", word.pid, reason)
-            self._office.router.send(identity, codec.encode(say.Denied(-1, reason)))
+            self._mail.post(identity, codec.encode(say.Denied(-1, reason)))
             return
         crew, now = self._office.crew, self._office.now()
         known = crew.at(identity)
@@ -231,7 +232,7 @@ class Floor:
     def _beat(self, member: Member, word: say.Beat) -> None:
         member.beats(word)
         if member.standing is not Standing.LOADING:
-            speed = Speed(word.image_token_s, word.prompt_token_s, word.decode_s)
+            speed = Speed(word.image_token_s, word.prompt_token_s, word.decode_s, word.row_s)
             self._office.pump(on.Heard(member.name, speed))
 
     def _leave(self, member: Member, word: say.Leave) -> None:
@@ -263,6 +264,7 @@ class Floor:
         """Take its name off the list and answer whoever waits for that."""
         self._switching.failed(member, reason)
         self._office.crew.remove(member)
+        self._mail.forget(member.identity)
         self._office.journal.unseat(member.name)
         self._office.fewer.set()
         for identity, ask in member.waiting:
@@ -270,15 +272,27 @@ class Floor:
         self.share_threads(member.hello.host)
 
     def tell(self, member: Member, word: say.ToWorker, *frames: Any) -> None:
-        """Send a word; a worker that cannot be reached is lost, but not in the midst of this."""
-        sent = self._office.router.send(member.identity, codec.encode(word), *frames)
-        if sent is not Sent.OK:
-            reason = "its connection broke" if sent is Sent.GONE else "it does not read"
-            asyncio.get_running_loop().call_soon(self._unreachable, member, reason)
+        """With the loop's next turn; a worker that cannot be reached is lost then."""
+        self._mail.post(member.identity, codec.encode(word), frames)
 
-    def _unreachable(self, member: Member, reason: str) -> None:
-        if self._office.crew.at(member.identity) is member:
-            self.gone(member, reason)
+    def tell_all(self, members: Iterable[Member], word: say.ToWorker) -> None:
+        encoded = codec.encode(word)
+        for member in members:
+            self._mail.post(member.identity, encoded)
+
+    def mention(self, member: Member, word: say.ToWorker) -> None:
+        """What it need not know now goes along with what it is told next, a ping at the latest."""
+        self._mail.enclose(member.identity, codec.encode(word))
+
+    def flush(self) -> None:
+        """Say now what was to be said with the next turn."""
+        self._mail.flush()
+
+    def _unreachable(self, identity: bytes, sent: Sent) -> None:
+        member = self._office.crew.at(identity)
+        if member is not None:
+            gone = sent is Sent.GONE
+            self.gone(member, "its connection broke" if gone else "it does not read")
 
     # Images.
 

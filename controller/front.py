@@ -24,12 +24,14 @@ from .floor import Floor
 from .office import Office
 from .refusal import Refused
 from .returning import Returning
+from .spelling import Spelling
 from .staffing import Staffing
 from .status import snapshot
 from .store import Kept
 from .stories import MOST, story_of, told
 from .switching import Switching
 from .tickets import Ticket
+from .titles import title_of
 
 log = logging.getLogger(__name__)
 
@@ -54,12 +56,15 @@ class Front:
         self._close = close
         self._threads = Patience(2, PREPARE_S, "prepare")
         self._asked: list[tuple[bytes, int]] = []  # who waits for the end of a shutdown
+        spelling = Spelling(drafting.preparer, office.options.limits, self._threads, self._answer)
         self._on: dict[type, Callable[[bytes, Any], None]] = {
             say.Greet: self._greet,
             say.Cancel: self._cancel,
             say.AskStatus: self._status,
             say.AskEvents: self._events,
             say.AskTrace: self._trace,
+            say.AskTokens: spelling.tokens,
+            say.AskPieces: spelling.pieces,
             say.Remove: self._remove,
             say.Scale: self._scale,
             say.SetStages: self._set_stages,
@@ -90,11 +95,12 @@ class Front:
             return
         limits = self._office.options.limits
         greeting = say.Greeting(
-            model=self._office.options.model.name,
+            model=title_of(self._office.options.model),
             fingerprint=self._office.fingerprint,
             context=self._drafting.facts.context,
             max_images=limits.max_images,
             max_image_bytes=limits.max_image_bytes,
+            vocabulary=self._drafting.facts.vocabulary,
         )
         self._answer(identity, greeting)
 

@@ -108,7 +108,16 @@ class Hands:
         self._tell(command.replica, word)
 
     def _release(self, command: do.Release) -> None:
-        self._tell(command.replica, say.Release(command.request, command.run))
+        """Who ended the run itself has freed all of it, and keeps only what it said of it."""
+        member = self._office.crew.named(command.replica)
+        if member is None:
+            return
+        word = say.Release(command.request, command.run)
+        ticket = self._office.tickets.get(command.request)
+        if ticket is not None and ticket.request.phase is Phase.DONE:
+            self._floor.mention(member, word)
+        else:
+            self._floor.tell(member, word)
 
     def _stop(self, command: do.Stop) -> None:
         member = self._office.crew.named(command.replica)
@@ -128,25 +137,23 @@ class Hands:
         for key, (_, handle) in list(self._office.handles.items()):
             if (handle.owner, handle.epoch) == gone:
                 del self._office.handles[key]
-        for member in self._office.crew:
-            if member.name == command.replica and member.hello.epoch == command.epoch:
-                self._office.chronicle.note(
-                    "lost", f"{member.name} is lost: {command.reason}", worker=member.name
-                )
-                self._floor.dismiss(member, command.reason)
-                denied = say.Denied(-1, f"lost: {command.reason}", again=True)
-                self._office.router.send(member.identity, codec.encode(denied))
-            else:
-                self._floor.tell(member, say.PeerGone(command.replica, command.epoch))
+        member = self._office.crew.named(command.replica)
+        if member is not None and member.hello.epoch == command.epoch:
+            self._office.chronicle.note(
+                "lost", f"{member.name} is lost: {command.reason}", worker=member.name
+            )
+            self._floor.dismiss(member, command.reason)
+            self._floor.tell(member, say.Denied(-1, f"lost: {command.reason}", again=True))
+        self._floor.tell_all(self._office.crew, say.PeerGone(command.replica, command.epoch))
 
     # Ends.
 
     def _end(self, command: do.End) -> None:
         request = command.request
         self._office.fewer.set()
-        self._office.journal.end(request.id)
         self._office.demand.prefilled(request.id)
         ticket = self._office.tickets.pop(request.id, None)
+        self._office.journal.end(request.id, ticket)
         if ticket is None:
             return
         self._office.held_bytes -= ticket.image_bytes
@@ -161,7 +168,7 @@ class Hands:
             return
         session.open.discard(request.id)
         if request.phase is Phase.REJECTED:
-            code = "busy" if command.reason.startswith("busy") else "too_large"
+            code = _code_of(command.reason)
             word: say.ToClient = say.Refused(
                 request.id, code, command.reason, command.retry_after_s
             )
@@ -206,6 +213,13 @@ class Hands:
                 tally.rejected += 1
             case _:
                 tally.failed += 1
+
+
+def _code_of(reason: str) -> str:
+    """Of a refusal of the core's: later it may do, its promise cannot be kept, or it never fits."""
+    if reason.startswith("busy"):
+        return "busy"
+    return "slo" if reason.startswith("its first token") else "too_large"
 
 
 def _finish_reason(request: Request, reason: str) -> str:

@@ -24,7 +24,9 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any
 
+from .served import Served, line_of
 from .store import Batch, Kept, Left, Store, Unusable, files, next_path, read, remove
+from .tickets import Ticket
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +46,8 @@ class Journal:
     def __init__(self, folder: Path | None, model: str, *, strict: bool = False) -> None:
         self._folder, self._model, self._strict = folder, model, strict
         self._loop = asyncio.get_running_loop()
+        self._since_s = time.time() - self._loop.time()  # of the wall clock, when the loop's was 0
+        self._served = None if folder is None else Served(folder)
         self._rows: dict[str, int] = {}  # of the open requests
         self._unwritten: dict[int, Kept] = {}  # popped by whoever comes first: thread or `tick`
         self._hanging = False
@@ -114,11 +118,13 @@ class Journal:
         self._unwritten[row] = kept
         self._queue.put((row, partial(self._keep, row)))
 
-    def end(self, request_id: str) -> None:
-        """Not at once: one that is killed before has it done again, which harms nobody."""
+    def end(self, request_id: str, ticket: Ticket | None = None) -> None:
+        """Not at once: one that is killed before has it done again, which harms nobody. What was
+        asked by `ticket` is recorded."""
         row = self._rows.pop(request_id, None)
         if row is not None:
-            self._add_later(lambda batch: batch.end(row))
+            line = "" if ticket is None else line_of(ticket, self._since_s + ticket.received)
+            self._add_later(lambda batch: batch.end(row, line))
 
     def seat(self, worker: str, epoch: int) -> None:
         self._add_later(lambda batch: batch.workers.__setitem__(worker, epoch))
@@ -187,6 +193,8 @@ class Journal:
 
     def _serve(self) -> None:
         batch = Batch()
+        if self._served is not None:
+            self._served.begin()
         going, crowded = True, False
         while going:
             changes: list[tuple[int, Change] | None] = [self._queue.get()]
@@ -204,6 +212,9 @@ class Journal:
                 change(batch)
             batch.ended &= self._stored
             trouble = self._write(batch)
+            if self._served is not None:
+                self._served.write(batch.served)
+                batch.served.clear()
             if trouble:  # what was accepted without the journal stays without it
                 batch = Batch(ended=batch.ended, workers=batch.workers)
             else:

@@ -8,6 +8,7 @@ import os
 import resource
 import signal
 import sys
+from typing import Protocol
 
 import orjson
 import uvloop
@@ -25,7 +26,16 @@ SWITCH_S = (
 )
 
 
-def serve(options: ControllerOptions) -> None:
+class Beside(Protocol):
+    """A process that serves beside the controller, and ends with it."""
+
+    def start(self, endpoint: str) -> str:
+        """Blocks until it serves; its address."""
+
+    def stop(self) -> None: ...
+
+
+def serve(options: ControllerOptions, beside: Beside | None = None) -> None:
     """Blocks until SIGTERM, ctrl-C or `msctl stop`.
 
     Prints one line to stdout when it is ready. Raises BadAddress, BadCheckpoint, BadKeys,
@@ -41,7 +51,7 @@ def serve(options: ControllerOptions) -> None:
     check(options.launching, options.endpoint, closed=closed)
     _allow_descriptors()
     sys.setswitchinterval(SWITCH_S)
-    uvloop.run(_serve(options, log))
+    uvloop.run(_serve(options, log, beside))
 
 
 def _allow_descriptors() -> None:
@@ -50,7 +60,7 @@ def _allow_descriptors() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-async def _serve(options: ControllerOptions, log: Gathering) -> None:
+async def _serve(options: ControllerOptions, log: Gathering, beside: Beside | None) -> None:
     controller = Controller(options)
     folder = StateFolder.of(controller.endpoint)
     controller.trust(folder.create())
@@ -62,12 +72,16 @@ async def _serve(options: ControllerOptions, log: Gathering) -> None:
         loop.add_signal_handler(number, controller.close)
     gc.freeze()  # what is loaded now stays: collections need not look at it again,
     gc.set_threshold(*COLLECTIONS)  # and seldom at what is open
-    _announce(controller.endpoint, as_json=options.json)
+    http = None if beside is None else await asyncio.to_thread(beside.start, controller.endpoint)
+    _announce(controller.endpoint, http, as_json=options.json)
     flushing = asyncio.create_task(flush_often(log))
     await controller.run()
+    if beside is not None:
+        await asyncio.to_thread(beside.stop)
     flushing.cancel()
 
 
-def _announce(endpoint: str, *, as_json: bool) -> None:
-    line = orjson.dumps({"ready": endpoint}).decode() if as_json else f"ready {endpoint}"
+def _announce(endpoint: str, http: str | None, *, as_json: bool) -> None:
+    told = {"ready": endpoint} if http is None else {"ready": endpoint, "http": http}
+    line = orjson.dumps(told).decode() if as_json else f"ready {' '.join(told.values())}"
     print(line, flush=True)

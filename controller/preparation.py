@@ -72,6 +72,14 @@ class Preparer:
                 raise Refused("token_ids", f"expected token ids from 0 to {most}, got {odd[0]}")
         return self._expanded(token_ids, range(len(sizes)), shapes)
 
+    def tokens_of_text(self, text: str) -> list[int]:
+        """Of a text as it is; a special token that is spelled out in it stays text."""
+        return self._tokenization.front + self._tokenization.as_text(text)
+
+    def piece(self, token_id: int) -> bytes | None:
+        """How a token is spelled; None where there is no such token."""
+        return self._tokenization.piece(token_id)
+
     def _begins(self, rendered: str) -> bool:
         bos = self._chat.bos_token
         return bool(bos) and rendered.startswith(bos)

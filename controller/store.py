@@ -79,6 +79,7 @@ class Batch:
     kept: dict[int, Kept] = field(default_factory=dict)
     ended: set[int] = field(default_factory=set)
     workers: dict[str, int | None] = field(default_factory=dict)  # None: it left
+    served: list[str] = field(default_factory=list)  # lines of another file: served.py
 
     @property
     def plain(self) -> bool:
@@ -86,7 +87,9 @@ class Batch:
         images = any(one.images for one in self.kept.values())
         return not (images or self.ended or self.workers) and len(self.kept) <= AT_ONCE
 
-    def end(self, row: int) -> None:
+    def end(self, row: int, line: str) -> None:
+        if line:
+            self.served.append(line)
         if self.kept.pop(row, None) is None:
             self.ended.add(row)
 

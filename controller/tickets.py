@@ -19,6 +19,8 @@ class Image:
     mode: str
     rows: int
     tiles: int
+    width: int  # pixels, as it is seen
+    height: int
     worker: str = ""  # that encoded it last
 
 

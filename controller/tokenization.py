@@ -19,6 +19,7 @@ from tokenizers import AddedToken, Tokenizer
 
 from ..transport.checkpoint import read_json
 from ..transport.messages import TextPart, Turn
+from .alphabet import spelling_of
 from .refusal import Refused
 
 
@@ -72,6 +73,8 @@ class Tokenization:
         added = self._tokenizer.get_added_tokens_decoder()
         special = {id: t.content for id, t in added.items() if t.special or id in extra}
         self._special_ids = frozenset(special)
+        self._added = frozenset(added)
+        self._bytes_of = spelling_of(self._tokenizer)
         ordered = sorted(special.values(), key=len, reverse=True)  # the longest is tried first
         self.literals = re.compile("|".join(map(re.escape, ordered)) or r"(?!)")
         self._split = re.compile(f"({self.literals.pattern})")
@@ -90,6 +93,13 @@ class Tokenization:
     def word(self, token_id: int) -> str | None:
         return self._tokenizer.id_to_token(token_id)
 
+    def piece(self, token_id: int) -> bytes | None:
+        """The bytes that a token stands for; None where there is none of this id."""
+        word = self.word(token_id)
+        if word is None or token_id in self._added:
+            return None if word is None else word.encode()
+        return self._bytes_of(word)
+
     def encode(self, rendered: str, typed: Typed) -> list[int]:
         if not typed.mark.search(rendered):
             return _ids(self._tokenizer, rendered)
@@ -98,13 +108,14 @@ class Tokenization:
         for piece in self._split.split(rendered):
             if typed.mark.search(piece):
                 ids += _ids(self._tokenizer, untouched)
-                ids += self._as_text(typed.restore(piece))
+                ids += self.as_text(typed.restore(piece))
                 untouched = ""
             else:
                 untouched += piece
         return ids + _ids(self._tokenizer, untouched)
 
-    def _as_text(self, text: str) -> list[int]:
+    def as_text(self, text: str) -> list[int]:
+        """Ids without any of a special token; Refused where that cannot be."""
         ids = _ids(self._plain, text)
         if not self._special_ids.isdisjoint(ids):
             raise Refused(

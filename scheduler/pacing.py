@@ -9,7 +9,7 @@ says nothing about the next one.
 from __future__ import annotations
 
 from collections import deque
-from math import inf
+from math import inf, sqrt
 from statistics import median
 
 GAP, LONGEST_S = 2.5, 2.5  # of the promised time for each token, a single one may take, and at most
@@ -43,11 +43,13 @@ class TextPace:
         self.most_tokens = most_tokens
         self._decode_s: deque[float] = deque(maxlen=REMEMBERED)  # of steps without a prefill
         self._token_s: deque[float] = deque(maxlen=REMEMBERED)  # of a prefill, for each token
+        self._row_s: deque[float] = deque(maxlen=REMEMBERED)  # of its products alone
 
     def forget(self) -> None:
         """The steps so far say nothing about those to come."""
         self._decode_s.clear()
         self._token_s.clear()
+        self._row_s.clear()
 
     def took(self, prefill_tokens: int, decodes: int, seconds: float) -> None:
         """A step of so many tokens took so long."""
@@ -57,6 +59,10 @@ class TextPace:
             beside_s = self.decode_s if decodes else 0.0
             # The decodes' time may be an old one: while prefills wait, no step goes without.
             self._token_s.append(max(seconds / 4, seconds - beside_s) / prefill_tokens)
+            # Behind a step without a prefill stands the reading of the weights, which the products
+            # overlap (costs/text.py): the step takes the hypotenuse of both.
+            rows_s = sqrt(max((seconds / 4) ** 2, seconds**2 - self.decode_s**2))
+            self._row_s.append(rows_s / prefill_tokens)
 
     def budget(self, decodes: int, gap_s: float) -> int:
         """Tokens of the next step, its decodes among them."""
@@ -76,6 +82,12 @@ class TextPace:
     def token_s(self) -> float:
         """Of a prefill, for each token; 0 where none was measured."""
         return self._usual(self._token_s)
+
+    @property
+    def row_s(self) -> float:
+        """Of a prefill's products, for each token: about the same for a prompt alone as for a few
+        tokens beside decodes, so that idle and busy workers can be compared; 0: none measured."""
+        return self._usual(self._row_s)
 
     @property
     def decode_s(self) -> float:

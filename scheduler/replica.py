@@ -15,6 +15,13 @@ class Speed:
     image_token_s: float = 0.0  # to encode one
     prompt_token_s: float = 0.0  # to prefill one
     decode_s: float = 0.0  # a step that only decodes
+    row_s: float = 0.0  # a prompt token's products, however many come in a step
+
+    @property
+    def compared_s(self) -> float:
+        """Of a prompt token, in a comparison with other replicas: an idle one that has a prompt for
+        itself needs more for each of its tokens than a busy one that adds it to its decodes."""
+        return self.row_s or self.prompt_token_s
 
 
 @dataclass(slots=True)

@@ -112,7 +112,7 @@ class Replicas(dict[str, Replica]):
         self.rates.follow(replica)
         before = {group.stage: group.pace for group in self._of.get(replica.name, ())}
         now = {
-            stage: pace(UNIT_S[stage](replica), before.get(stage)) if self._by_speed else None
+            stage: self._pace(stage, replica, before.get(stage)) if self._by_speed else None
             for stage in self._loads
             if stage in replica.stages
         }
@@ -120,6 +120,10 @@ class Replicas(dict[str, Replica]):
             self._leave(replica.name)
             self._of[replica.name] = [self._join(stage, one) for stage, one in now.items()]
         self.note(replica)
+
+    def _pace(self, stage: Stage, replica: Replica, before: int | None) -> int | None:
+        there = (one for one in self._groups[stage] if one is not None)
+        return pace(UNIT_S[stage](replica), before, there)
 
     def _join(self, stage: Stage, pace: int | None) -> Group:
         groups = self._groups[stage]

@@ -24,7 +24,9 @@ class Counted(Enum):
 
 
 TEXT = frozenset({Stage.PREFILL, Stage.DECODE})
-STAGING_SHARE = 0.1  # of what the weights leave of a text worker's memory; as much for a store
+STORE_SHARE = 0.1  # of what the weights leave of a worker's memory, where it has text, too
+STAGING_SHARE = 0.1  # of a text worker's; with cross-attention images stay while text is decoded,
+CROSS_STAGING_SHARE = 0.3  # and take more of it than the text does
 THREADS = 12  # that preprocess, for each GPU: 96 cores and 8 GPUs in a DGX A100
 
 
@@ -132,8 +134,9 @@ def group(
         )
     language = spec.language
     copies = max(1.0, tp / language.kv_heads)  # fewer KV heads than ranks: they are copied
-    aside = room * STAGING_SHARE if text else 0.0
-    stored = room - aside if not text else room * STAGING_SHARE
+    staged = CROSS_STAGING_SHARE if spec.geometry.cross_attention else STAGING_SHARE
+    aside = room * staged if text else 0.0
+    stored = room - aside if not text else room * STORE_SHARE
     kept = room - aside - (stored if encode else 0.0)
     return Group(
         stages=has,

@@ -13,6 +13,7 @@ from ..scheduler.computing.text import Ended, Step
 from ..scheduler.stage import Stage
 from .agenda import PASSING, Agenda
 from .cluster import Cluster, Group
+from .counts import Counts, counts_of
 from .worker import Worker
 
 
@@ -38,6 +39,7 @@ class Crew(dict[str, Worker]):
         super().__init__()
         self._cluster, self._agenda, self.pump = cluster, agenda, pump
         self._stepped, self._encoded = stepped, encoded
+        self._counts = counts_of(cluster)
         self.starting: dict[str, Start] = {}
         self.history: list[tuple[float, str, int]] = []  # how many serve in a pool, from when on
         self._serving: defaultdict[str, int] = defaultdict(int)  # of each pool
@@ -87,6 +89,7 @@ class Crew(dict[str, Worker]):
             group,
             self._cluster.scheduling,
             self._agenda,
+            self._counts,
             self._stepped,
             self._encoded,
         )
@@ -102,6 +105,13 @@ class Crew(dict[str, Worker]):
                 staging_bytes=group.staging_bytes,
             )
         )
+
+    def count_blocks(self) -> None:
+        """All of them, and those that join later."""
+        if self._counts is not Counts.ALWAYS:
+            self._counts = Counts.ALWAYS
+            for worker in self.values():
+                worker.count_blocks()
 
     # They go.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..scheduler.workload.arrivals import Arrival as Asked
 from ..scheduler.workload.streaming import scaled
@@ -50,7 +50,9 @@ class Scenario:
         """At `scale` times the rate of the workload. What `watch` raises ends the run."""
         tally = Tally()
         watching = tally.watch if watch is None else _both(tally.watch, watch)
-        ran = simulate(self.cluster, self._arrivals(scale), seed=self.seed, watch=watching)
+        ran = simulate(
+            _forgetful(self.cluster), self._arrivals(scale), seed=self.seed, watch=watching
+        )
         return Result(tally, ran)
 
     def _arrivals(self, scale: float) -> Iterator[Arrival]:
@@ -68,6 +70,12 @@ def offered(begin: Callable[[], Iterable[Asked]], promise: Promise, monolith: Mo
         kept += kept_alone(asked, promise(asked), monolith)
         span_s = asked.at_s
     return Offered(requests, with_images, images, span_s, kept)
+
+
+def _forgetful(cluster: Cluster) -> Cluster:
+    """No image of a workload comes again, so a store that keeps those that nobody needs serves
+    nobody, and gives them up to whoever needs the room: only the simulation's own memory grows."""
+    return replace(cluster, scheduling=replace(cluster.scheduling, image_cache_bytes=0))
 
 
 def _both(first: Watch, second: Watch) -> Watch:

@@ -16,6 +16,7 @@ from ..scheduler.core import Core
 from .agenda import Agenda
 from .arrival import Arrival
 from .cluster import Cluster
+from .counts import most_tokens
 from .crew import Crew
 from .links import Links
 from .outcome import Outcome
@@ -39,6 +40,7 @@ class Serving:
         self._tickets = Tickets(cluster.spec, cluster.scheduling, cluster.counted)
         self._links = Links(agenda, cluster.link)
         self.crew = Crew(cluster, agenda, self.pump, self._stepped, self._encoded)
+        self._most_tokens = most_tokens(cluster)
         self._scaling: Scaling | None = None
         if cluster.scheduling.scaling != "off":
             self._scaling = Scaling(cluster, agenda, self.crew, self.core.replicas)
@@ -71,6 +73,8 @@ class Serving:
     def arrive(self, arrival: Arrival) -> None:
         ticket = self._tickets.ticket(arrival)
         self.open[ticket.request.id] = ticket
+        if ticket.request.prompt_tokens + ticket.request.max_tokens > self._most_tokens:
+            self.crew.count_blocks()
         self.pump(on.Arrived(ticket.request))
         if self._scaling is not None:
             self._scaling.admitted(ticket.request)
@@ -123,7 +127,9 @@ class Serving:
 
     def _release(self, command: do.Release) -> None:
         if (worker := self.crew.get(command.replica)) is not None:
-            worker.release(command.request, command.run)
+            emitted = worker.release(command.request, command.run)
+            ticket = self.open[command.request]
+            ticket.emitted = max(ticket.emitted, emitted)
 
     def _stepped(self, worker: Worker, step: Step, ended: Ended) -> None:
         """Room that was given up first, then news, then KV, as real workers and controllers do."""
@@ -191,9 +197,17 @@ class Serving:
 
     def lose(self, name: str) -> None:
         """A worker dies; what it has said of its runs until now was heard."""
-        if progress := self.crew[name].progress():
-            self.pump(on.Stepped(name, progress))
+        self._tell_progress(self.crew[name])
         self.pump(on.Lost(name))
+
+    def close(self) -> None:
+        """The run is cut off: how far everybody is counts."""
+        for worker in self.crew.values():
+            self._tell_progress(worker)
+
+    def _tell_progress(self, worker: Worker) -> None:
+        if progress := worker.progress():
+            self.pump(on.Stepped(worker.name, progress))
 
     def _drop(self, command: do.Drop) -> None:
         self._links.forget(command.replica)

@@ -14,7 +14,7 @@ from .cluster import Cluster
 from .outcome import Outcome
 from .serving import Serving
 
-TICK_S = 1.0  # between looks at deadlines
+TICK_S = 1.0  # between looks at deadlines, and a worker's words of its speed
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,7 @@ class Simulation:
         self._arrivals: Iterator[Arrival] = iter(arrivals)
         self._next: Arrival | None = None
         self.serving.crew.begin()
+        self._tell_speeds()
         self._await_next()
         self._await_loss()
         self.agenda.at(TICK_S, PASSING, self._tick)
@@ -77,6 +78,7 @@ class Simulation:
 
     def close(self) -> Ran:
         """What is open is told of as it is."""
+        self.serving.close()
         for ticket in self.serving.open.values():
             self._watch(ticket.outcome(self.agenda.now))
         crew = self.serving.crew
@@ -106,7 +108,14 @@ class Simulation:
         self.serving.arrive(self._next)
         self._await_next()
 
+    def _tell_speeds(self) -> None:
+        """Routing goes by them: workers tell them with their heartbeats, here all at once."""
+        for name, worker in self.serving.crew.items():
+            if (speed := worker.news()) is not None:
+                self.serving.pump(on.Heard(name, speed))
+
     def _tick(self) -> None:
+        self._tell_speeds()
         self.serving.pump(on.Ticked())
         self.agenda.at(self.agenda.now + TICK_S, PASSING, self._tick)
 

@@ -17,6 +17,7 @@ from ..scheduler.scaling.limits import Limits, Means, PoolLimits
 from ..scheduler.stage import role_of
 from .cluster import Cluster, Scheduling, group
 from .layout import Layout, Share, gpus_of
+from .tuned import GPU, tuned
 
 EVERY_MEANS = frozenset(Means)
 
@@ -24,10 +25,18 @@ EVERY_MEANS = frozenset(Means)
 @dataclass(frozen=True, slots=True)
 class System:
     name: str
-    shares: Sequence[Share]  # of any number of GPUs
+    shares: Sequence[Share]  # of any number of GPUs, where nothing better is known: tuned.py
     scheduling: Scheduling
     scaling: str = "paper"  # the policy, where it scales by itself: scheduler/scaling/registry.py
     means: frozenset[Means] = EVERY_MEANS  # of scaling
+    split_of: str = ""  # the system whose tuned split it has; its own where it is nobody's
+
+    def shares_for(self, gpus: int, model: str, gpu: str, workload: str | None) -> Sequence[Share]:
+        """Tuned ones where there are some, and enough GPUs for them. `workload`: the name of a
+        trace's format."""
+        found = tuned(self.split_of or self.name, model, workload or "") if gpu == GPU else None
+        least = sum(one.tp for one in found or ())
+        return self.shares if found is None or gpus < least else found
 
 
 # 20 text workers of four GPUs and 48 encoders of one on 128 (ModServe, SoCC 2025, section 5.2)
@@ -79,14 +88,21 @@ NAMED = (
     System("epd", THREE_STAGES, replace(PLAIN, step_tokens=2048)),
     # From the monolith of 2024 to ours, step by step: first the encoders are apart, then
     # (+ scheduling) prompts go by size and age, in chunks; then (+ routing) by what is pending.
-    System("decoupling", PAPERS_SPLIT, PLAIN),
-    System("scheduling", PAPERS_SPLIT, replace(PAPER, routing="round-robin")),
+    System("decoupling", PAPERS_SPLIT, PLAIN, split_of="paper"),
+    System("scheduling", PAPERS_SPLIT, replace(PAPER, routing="round-robin"), split_of="paper"),
     System("paper", PAPERS_SPLIT, PAPER),
     # + overlap: prefill begins with the first image.
-    System("overlap", PAPERS_SPLIT, replace(PAPER, bind="first")),
+    System("overlap", PAPERS_SPLIT, replace(PAPER, bind="first"), split_of="paper"),
     # + caches of embeddings, which routing looks for. Where it scales, by launching and stopping
     # alone (+ autoscaling).
-    System("caches", PAPERS_SPLIT, OURS, scaling="modserve", means=frozenset({Means.LAUNCH})),
+    System(
+        "caches",
+        PAPERS_SPLIT,
+        OURS,
+        scaling="modserve",
+        means=frozenset({Means.LAUNCH}),
+        split_of="paper",
+    ),
     # Ours: where it scales, workers change their stages, too (+ role switching).
     System("modserve", PAPERS_SPLIT, OURS, scaling="modserve"),
 )

@@ -74,8 +74,22 @@ class Tally:
         (self.image if outcome.images else self.text).count(outcome)
         self.span_s = max(self.span_s, outcome.arrival_s)
         minute = int(outcome.arrival_s // MINUTE_S)
-        sent, met = self._minutes.get(minute, (0, 0))
+        sent, met = self._at(minute)
         self._minutes[minute] = sent + 1, met + outcome.met
+
+    def __add__(self, other: Tally) -> Tally:
+        """Of two runs; minutes are those of each by itself."""
+        both = Tally()
+        both.text, both.image = self.text + other.text, self.image + other.image
+        both.span_s = self.span_s + other.span_s
+        for minute in self._minutes | other._minutes:
+            pairs = zip(self._at(minute), other._at(minute), strict=True)
+            sent, met = (one + another for one, another in pairs)
+            both._minutes[minute] = sent, met
+        return both
+
+    def _at(self, minute: int) -> tuple[int, int]:
+        return self._minutes.get(minute, (0, 0))
 
     @property
     def all(self) -> Figures:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from itertools import accumulate
 from math import inf
 
@@ -17,6 +17,8 @@ from .arrival import Arrival
 from .cluster import Counted, Scheduling
 from .outcome import Outcome
 
+SHAPES = 16_384  # of images that are remembered
+
 
 @dataclass(slots=True)
 class Ticket:
@@ -28,6 +30,7 @@ class Ticket:
     pixels: tuple[int, ...]
     rows: int  # of all its images
     first_token_s: float | None = None
+    emitted: int = 0  # when its last run was released
 
     def outcome(self, now: float) -> Outcome:
         request = self.request
@@ -35,7 +38,7 @@ class Ticket:
             arrival_s=self.arrival_s,
             images=len(request.media),
             prompt_tokens=request.prompt_tokens,
-            output_tokens=request.emitted,
+            output_tokens=max(self.emitted, request.emitted),
             first_token_s=self.first_token_s,
             last_token_s=now if request.phase is Phase.DONE else None,
             refused=request.phase is Phase.REJECTED,
@@ -48,7 +51,7 @@ class Tickets:
         self._spec, self._timeout_s = spec, scheduling.timeout_s
         self._counted = counted
         self._paced = scheduling.paced
-        self._shape = cache(spec.image)
+        self._shape = lru_cache(SHAPES)(spec.image)
         language = spec.language
         self._seen = language.cross_layers / language.self_layers
         self._alike = language.image_row_flops / language.token_flops

@@ -18,9 +18,11 @@ from ..scheduler.computing.encoding import Batch, EncodeStage, Task
 from ..scheduler.computing.sequence import Sequence
 from ..scheduler.computing.text import Ended, Step, TextStage
 from ..scheduler.pacing import BATCH_S, ImagePace, TextPace
+from ..scheduler.replica import Speed
 from ..scheduler.stage import Stage
 from .agenda import PASSING, STEP, Agenda
 from .cluster import TEXT, Group, Scheduling
+from .counts import AMPLE, Counts
 
 
 class Worker:
@@ -31,15 +33,17 @@ class Worker:
         group: Group,
         scheduling: Scheduling,
         agenda: Agenda,
+        counts: Counts,
         stepped: Callable[[Worker, Step, Ended], None],
         encoded: Callable[[Worker, Task], None],
     ) -> None:
-        """`stepped` and `encoded` are told what has come of the work."""
+        """`counts`: when blocks are; `stepped` and `encoded` are told what has come of the work."""
         self.name, self.number, self.group = name, number, group
-        self.text = _text(group, scheduling)
+        self.text = _text(group, scheduling, counts)
         self.encode = _encode(group, scheduling)
         self.joined_s = agenda.now
         self.busy_s = 0.0
+        self._told_s = -1.0  # of them, when it last told its speed
         self._agenda, self._rank = agenda, STEP + number
         self._most = scheduling.most_steps
         self._tell, self._tell_encoded = stepped, encoded
@@ -55,9 +59,27 @@ class Worker:
     def open(self, sequence: Sequence) -> bool:
         """False where there is no room; the books of the core do not let that happen."""
         self.settle()
-        taken = self.text is not None and self.text.add(sequence)
+        text = self.text
+        if text is None:
+            return False
+        counted, taken = text.counts, text.add(sequence)
+        if text.counts and not counted:
+            self._tell_counted()
         self._wake()
         return taken
+
+    def count_blocks(self) -> None:
+        """From now on, whatever room there is."""
+        if self.text is not None and not self.text.counts:
+            self.settle()
+            self.text.count_always()
+            self._tell_counted()
+
+    def _tell_counted(self) -> None:
+        """Of blocks that it has not told of."""
+        assert self.text is not None
+        growing = list(self.text.decoding.values())
+        self._tell(self, Step([], [], 0, 0, []), Ended([], growing, [], []))
 
     def land(self, request_id: str, index: int) -> None:
         if self.text is not None:
@@ -71,11 +93,16 @@ class Worker:
             self.text.receive(request_id, end, emitted)
             self._wake()
 
-    def release(self, request_id: str, run: int) -> None:
-        if self.text is not None and request_id in self.text.sequences:
-            self.settle()
-            self.text.drop(request_id, run)
-            self._wake()  # what gave way to it may go on
+    def release(self, request_id: str, run: int) -> int:
+        """The tokens that it has emitted; 0 where it is not there any more."""
+        sequence = None if self.text is None else self.text.sequences.get(request_id)
+        if self.text is None or sequence is None:
+            return 0
+        self.settle()
+        emitted = self.text.tokens_of(sequence) - sequence.prompt_tokens
+        self.text.drop(request_id, run)
+        self._wake()  # what gave way to it may go on
+        return emitted
 
     def progress(self) -> list[tuple[str, int, int]]:
         """(request, run, emitted) of everybody who decodes, as of now."""
@@ -87,6 +114,20 @@ class Worker:
             (one.id, one.run, text.tokens_of(one) - one.prompt_tokens)
             for one in text.decoding.values()
         ]
+
+    def news(self) -> Speed | None:
+        """What it has measured of itself; None: nothing since it last told."""
+        self._take_in()
+        if self._told_s == self.busy_s:
+            return None
+        self._told_s = self.busy_s
+        text, encode = self.text, self.encode
+        return Speed(
+            image_token_s=encode.pace.token_s if encode is not None else 0.0,
+            prompt_token_s=text.pace.token_s if text is not None else 0.0,
+            decode_s=text.pace.decode_s if text is not None else 0.0,
+            row_s=text.pace.row_s if text is not None else 0.0,
+        )
 
     def leave(self) -> None:
         """It computes no more, and tells nothing."""
@@ -155,6 +196,16 @@ class Worker:
 
     def settle(self) -> None:
         """Take in the steps that have ended by now; the one under way is the last of them."""
+        self._take_in()
+        step = self._step
+        if step is not None and len(self._ends) > 1:
+            self._step = Step([], step.preempted, 0, step.decodes, step.times_s[:1])
+            self._ends = self._ends[:1]
+            self._broken += 1
+            self._put_end()
+
+    def _take_in(self) -> None:
+        """The steps that have ended by now; those behind them stay as they are."""
         step, last = self._step, len(self._ends) - 1
         if step is None or self.text is None or not last:
             return
@@ -163,11 +214,8 @@ class Worker:
         if done:
             self._count(step.times_s[:done])
             self.text.end(step, done)  # nobody is due between them
-        self._step = Step([], step.preempted, 0, step.decodes, [step.times_s[done]])
-        self._ends = [self._ends[done]]
-        if done < last:
-            self._broken += 1
-            self._put_end()
+            self._step = Step([], step.preempted, 0, step.decodes, step.times_s[done:])
+            self._ends = self._ends[done:]
 
     def _begin_batch(self) -> bool:
         batch = self.encode.begin() if self.encode is not None else None
@@ -192,13 +240,16 @@ class Worker:
             self.busy_s += seconds
 
 
-def _text(group: Group, scheduling: Scheduling) -> TextStage | None:
+def _text(group: Group, scheduling: Scheduling, counts: Counts) -> TextStage | None:
     if not group.stages & TEXT:
         return None
-    pace = TextPace(scheduling.step_tokens)
-    blocks, block_size = group.kv_blocks, scheduling.block_size
     return TextStage(
-        group.costs.text, pace, blocks=blocks, block_size=block_size, order=scheduling.order
+        group.costs.text,
+        TextPace(scheduling.step_tokens),
+        blocks=group.kv_blocks,
+        block_size=scheduling.block_size,
+        order=scheduling.order,
+        ample=None if counts is Counts.ALWAYS else group.kv_blocks // AMPLE,
     )
 
 

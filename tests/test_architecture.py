@@ -102,6 +102,8 @@ def test_the_root_holds_one_python_file() -> None:
         ("controller/front.py", "from ..client import Client"),
         ("client/blocking.py", "from ..scheduler.stage import Stage"),
         ("client/blocking.py", "from .. import scheduler"),
+        ("gateway/errors.py", "from ..transport.messages import Refused"),
+        ("client/blocking.py", "from ..gateway.errors import Problem"),
         ("simulator/simulation.py", "from ..worker.emulated.text import TextStage"),
         ("cli/workers.py", "def start():\n    from ..worker.agent import Agent"),
         ("tiny/train.py", "from ..worker.loading import load"),

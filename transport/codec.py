@@ -1,7 +1,7 @@
 """Words to bytes and back; what does not decode is refused here and nowhere else.
 
-What goes to a client may be several words in one frame: a MessagePack array, made of words that are
-encoded already. A message costs either end, and ZeroMQ's thread, more than a word does.
+What the controller says may be several words in one frame: a MessagePack array, made of words that
+are encoded already. A message costs either end, and ZeroMQ's thread, more than a word does.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Word = TypeVar("Word")
 encode = Encoder().encode
 _between_ports: Decoder[BetweenPorts] = Decoder(BetweenPorts)
 _to_controller: Decoder[ToController] = Decoder(ToController)
-_to_worker: Decoder[ToWorker] = Decoder(ToWorker)
+_to_worker: Decoder[ToWorker | tuple[ToWorker, ...]] = Decoder(ToWorker | tuple[ToWorker, ...])
 _to_client: Decoder[ToClient | tuple[ToClient, ...]] = Decoder(ToClient | tuple[ToClient, ...])
 _deltas: Decoder[Deltas] = Decoder(Deltas)
 
@@ -43,8 +43,10 @@ def to_controller(frame: bytes | memoryview) -> ToController:
     return _decoded(_to_controller, frame)
 
 
-def to_worker(frame: bytes | memoryview) -> ToWorker:
-    return _decoded(_to_worker, frame)
+def to_worker(frame: bytes | memoryview) -> tuple[ToWorker, ...]:
+    """One word, or those that were joined."""
+    said = _decoded(_to_worker, frame)
+    return said if isinstance(said, tuple) else (said,)
 
 
 def to_client(frame: bytes | memoryview) -> tuple[ToClient, ...]:

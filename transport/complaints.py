@@ -43,6 +43,8 @@ def _complaint_about_lists(sampling: Sampling) -> str | None:
         return f"expected logprobs from 0 to {MOST_LOGPROBS}, got {sampling.logprobs}"
     if sampling.seed is not None and not 0 <= sampling.seed < 2**63:
         return f"expected a seed from 0 to 2**63 - 1, got {sampling.seed}"
+    if sampling.json_schema is not None and sampling.ignore_eos:
+        return "expected json_schema without ignore_eos: its end is the answer's, got both"
     for name in ("stop", "stop_token_ids"):
         if len(getattr(sampling, name)) > MOST_STOPS:
             return f"expected at most {MOST_STOPS} {name}, got {len(getattr(sampling, name))}"

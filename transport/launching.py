@@ -21,7 +21,7 @@ from typing import Any
 
 import orjson
 
-COMMAND = (sys.executable, "-P", "-m", "modserve.worker.main")
+COMMAND = (sys.executable, "-P", "-m", "modserve.worker")
 EMULATED = (sys.executable, "-P", "-m", "modserve.worker.emulated")
 GRACE_S = 5.0  # between SIGTERM and SIGKILL
 

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-PROTOCOL = 11
+PROTOCOL = 12
 
 
 class Message(Struct, frozen=True, tag=True, forbid_unknown_fields=True):
@@ -50,6 +50,7 @@ class Sampling(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
     stop: tuple[str, ...] = ()
     stop_token_ids: tuple[int, ...] = ()
     ignore_eos: bool = False
+    json_schema: str | None = None  # what the answer is to follow; None: nothing
     logprobs: int | None = None  # None: none; n: the chosen token's and the n most likely ones'
 
 
@@ -165,6 +166,21 @@ class AskTrace(Message, frozen=True):
     request_id: str
 
 
+class AskTokens(Message, frozen=True, omit_defaults=True):
+    """The token ids of a text as it is, or of a chat of texts in the model's template."""
+
+    ask: int
+    text: str | None = None
+    turns: tuple[Turn, ...] = ()
+
+
+class AskPieces(Message, frozen=True):
+    """How these tokens are spelled."""
+
+    ask: int
+    token_ids: tuple[int, ...]
+
+
 class Pong(Message, frozen=True):
     """The answer to a Ping, from a client or a worker."""
 
@@ -176,6 +192,8 @@ FromClient = (
     | AskStatus
     | AskEvents
     | AskTrace
+    | AskTokens
+    | AskPieces
     | Remove
     | SetStages
     | Scale
@@ -190,6 +208,7 @@ class Greeting(Message, frozen=True):
     context: int  # tokens that prompt and answer may take together
     max_images: int
     max_image_bytes: int
+    vocabulary: int  # token ids are below it
 
 
 class Delta(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -272,6 +291,20 @@ class Events(Message, frozen=True):
     newest: int  # number of the last event that there is, 0 if none
 
 
+class Tokens(Message, frozen=True):
+    """The answer to AskTokens."""
+
+    ask: int
+    token_ids: tuple[int, ...]
+
+
+class Pieces(Message, frozen=True):
+    """The answer to AskPieces, in its order: bytes, since a character may take several tokens."""
+
+    ask: int
+    pieces: tuple[bytes, ...]
+
+
 class Scaled(Message, frozen=True):
     """The answer to Scale, at once: what will be done, one sentence each."""
 
@@ -314,6 +347,8 @@ ToClient = (
     | Refused
     | Report
     | Events
+    | Tokens
+    | Pieces
     | Scaled
     | Granted
     | Switched
@@ -403,6 +438,7 @@ class Beat(Message, frozen=True, omit_defaults=True):
     image_token_s: float = 0.0  # to encode one, as its last batches took; 0: it encoded none
     prompt_token_s: float = 0.0  # to prefill one
     decode_s: float = 0.0  # a step that only decodes
+    row_s: float = 0.0  # a prompt token's products, however many come in a step
     resident_bytes: int = 0  # of the process
 
 

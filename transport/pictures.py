@@ -10,6 +10,7 @@ import math
 import struct
 import warnings
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from io import BytesIO
@@ -60,6 +61,7 @@ class BadImage(ValueError):
 class Limits:
     bytes: int = 64 << 20
     pixels: int = 64_000_000
+    formats: tuple[str, ...] = FORMATS
 
 
 DEFAULT_LIMITS = Limits()
@@ -98,9 +100,9 @@ def open_picture(data: bytes | memoryview, limits: Limits) -> ImageFile.ImageFil
     if len(data) > limits.bytes:
         raise BadImage(f"expected a picture of at most {limits.bytes} bytes, got {len(data)}")
     try:
-        image = Image.open(BytesIO(data), formats=FORMATS)
+        image = Image.open(BytesIO(data), formats=limits.formats)
     except DECODE_ERRORS as error:
-        raise BadImage(unreadable(data)) from error
+        raise BadImage(unreadable(data, limits.formats)) from error
     width, height = image.size
     if width * height > limits.pixels:
         raise BadImage(
@@ -131,13 +133,13 @@ def format_of(image: ImageFile.ImageFile) -> str:
     return name if name in FORMATS else "JPEG"  # MPO: a JPEG with more JPEGs behind it
 
 
-def unreadable(data: bytes | memoryview) -> str:
+def unreadable(data: bytes | memoryview, formats: Sequence[str] = FORMATS) -> str:
     begin = bytes(data[:8])
     kind = next((name for magic, name in MAGIC.items() if begin.startswith(magic)), None)
-    if kind is not None:
+    if kind in formats:
         return f"expected a whole {kind} file, got {len(data)} bytes with a broken header"
     return (
-        f"expected a picture file ({', '.join(FORMATS)}), "
+        f"expected a picture file ({', '.join(formats)}), "
         f"got {len(data)} bytes that begin with {begin.hex(' ')}"
     )
 

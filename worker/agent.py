@@ -131,6 +131,7 @@ class Agent:
             image_token_s=max(pulse.image_token_s, self._seeing.token_s),
             prompt_token_s=pulse.prompt_token_s,
             decode_s=pulse.decode_s,
+            row_s=pulse.row_s,
             resident_bytes=_resident_bytes(),
         )
 

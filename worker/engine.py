@@ -100,6 +100,7 @@ class Pulse:
     image_token_s: float = 0.0
     prompt_token_s: float = 0.0
     decode_s: float = 0.0
+    row_s: float = 0.0
 
 
 Result = Stepped | Broken | Encoding
@@ -257,6 +258,7 @@ class Engine:
             image_token_s=encode.pace.token_s if encode is not None else 0.0,
             prompt_token_s=stage.pace.token_s if stage is not None else 0.0,
             decode_s=stage.pace.decode_s if stage is not None else 0.0,
+            row_s=stage.pace.row_s if stage is not None else 0.0,
         )
 
     # Verbs for `call`, on the engine's thread.

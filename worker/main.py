@@ -1,6 +1,6 @@
 """A worker process: options on stdin, events on stdout, the log on stderr.
 
-    python -m modserve.worker.main < options.json
+    python -m modserve.worker < options.json
 
 `msctl add-worker` starts it; nothing stops anybody else from doing so.
 """
@@ -69,10 +69,3 @@ def choose_device(name: str) -> torch.device:
     if device.type == "cuda" and (device.index or 0) >= gpus:
         raise ValueError(f"expected one of the {gpus} GPUs of this host, got {name}")
     return device
-
-
-if __name__ == "__main__":
-    # torch's threads and the links' may still be in the middle of something: do not wait for them
-    code = main()
-    logging.shutdown()
-    os._exit(code)

@@ -186,16 +186,20 @@ class Membership:
     def _hear(self, frames: list[zmq.Frame]) -> None:
         self._heard = self._loop.time()
         try:
-            word = codec.to_worker(frames[0].buffer)
+            words = codec.to_worker(frames[0].buffer)
         except codec.BadFrame as error:
             log.warning("refused a message: %s", error)
             return
+        for word in words:
+            self._take(word, frames[1:])
+
+    def _take(self, word: say.ToWorker, frames: list[zmq.Frame]) -> None:
         if self.over and not isinstance(word, say.Relay):
             return  # leaving: nothing is begun, only the links are still talked out of
         match word:
             case say.Welcome():
                 self._said_hello = None
-                self._work.hear(word, frames[1:])
+                self._work.hear(word, frames)
             case say.Stop():
                 self.end("")
             case say.Unknown():
@@ -203,7 +207,7 @@ class Membership:
             case say.Denied():
                 self._denied(word)
             case _:
-                self._work.hear(word, frames[1:])
+                self._work.hear(word, frames)
 
     def _denied(self, word: say.Denied) -> None:
         if not word.again:

@@ -2,7 +2,8 @@
 
 Batches, preemption and pace are the functions that a real worker calls. Decodes all advance by one
 token in every step, so nobody looks at each of them: a sequence is due at the step after which it
-ends or needs a further block, and is left alone until then. There is no prefix cache.
+ends or needs a further block, and is left alone until then. Where there is room for all that
+anybody may still need, blocks need not be counted either. There is no prefix cache.
 """
 
 from __future__ import annotations
@@ -63,12 +64,17 @@ class TextStage:
         blocks: int,
         block_size: int,
         order: str = "slack",
+        ample: int | None = None,
     ) -> None:
-        """`order`: of prompts, by its name in aging.py."""
+        """`order`: of prompts, by its name in aging.py. `ample`: blocks are counted again when
+        fewer than that would stay free if every answer became as long as it may; None: always."""
         self._cost, self.pace, self._order = cost, pace, order
         self._block_size = block_size
         self.blocks = blocks
-        self.used = 0  # of the blocks
+        self.used = 0  # of the blocks; by decodes, as of when they were counted last
+        self.counts = True
+        self._ample = ample
+        self._promised = 0  # blocks of everybody's longest answer
         self.tokens = 0  # emitted since the start
         self.steps = 0  # since the start
         self.sequences: dict[str, Sequence] = {}
@@ -79,6 +85,7 @@ class TextStage:
         self._due: dict[int, list[Sequence]] = {}  # by the step after which to look at them
         self._context = 0  # tokens that the decodes of the next step read
         self._gap_s: float | None = None
+        self._going = False
         if cost is not None:  # as a real one has measured itself before it is ready
             pace.took(MEASURED, 0, cost.seconds(TextWork([(0, MEASURED)])))
             pace.took(0, 8, cost.seconds(TextWork(decodes=8)))
@@ -86,11 +93,14 @@ class TextStage:
     def add(self, sequence: Sequence) -> bool:
         """Take a request, in the place of an older run of it; False where there is no room."""
         self.drop(sequence.id)
-        blocks = self._blocks_for(sequence.tokens)
+        blocks, most = self._blocks_for(sequence.tokens), self._most(sequence)
+        if self._ample is not None and self._promised + most + self._ample > self.blocks:
+            self.count()
         if blocks > self.blocks - self.used:
             return False
         sequence.blocks = blocks
         self.used += blocks
+        self._promised += most
         self.sequences[sequence.id] = sequence
         if sequence.doing is Doing.PREFILLING:
             self._prefilling[sequence.id] = sequence
@@ -116,6 +126,7 @@ class TextStage:
             return
         del self.sequences[request_id]
         self.used -= sequence.blocks
+        self._promised -= self._most(sequence)
         self._prefilling.pop(request_id, None)
         if request_id in self.decoding:
             sequence.tokens = self.tokens_of(sequence)
@@ -128,6 +139,22 @@ class TextStage:
         if sequence.id in self.decoding:
             return sequence.tokens + self.steps - sequence.since
         return sequence.tokens
+
+    def count(self) -> None:
+        """From now on, what decodes have by now and each block that they take."""
+        if self.counts:
+            return
+        self.counts = True
+        for one in self.decoding.values():
+            tokens = self.tokens_of(one)  # the last one has no KV before its step begins
+            blocks = self._blocks_for(tokens if self._going else tokens - 1)
+            self.used += blocks - one.blocks
+            one.blocks = blocks
+            self._watch(one, tokens)
+
+    def count_always(self) -> None:
+        self._ample = None
+        self.count()
 
     @property
     def stuck(self) -> int:
@@ -143,8 +170,11 @@ class TextStage:
             return None
         self._join()
         preempted = self._make_room() if self._crossed else []
+        if self.counts and self._ample is not None:  # half of what would have it count again
+            self.counts = 2 * self._promised > self.blocks - self._ample
         decodes = len(self.decoding)
         chunks = self._chunks(decodes) if self._prefilling else []
+        self._going = bool(chunks or decodes)
         if chunks:
             prefills = sum(tokens for _, tokens in chunks)
             return Step(chunks, preempted, prefills, decodes, [self._seconds(chunks)])
@@ -157,6 +187,7 @@ class TextStage:
         """`done`: so many of its steps, where fewer than all. Of requests that were dropped
         meanwhile nothing is told."""
         times_s = step.times_s if done is None else step.times_s[:done]
+        self._going = done is not None
         for seconds in times_s[-REMEMBERED:]:
             self.pace.took(step.prefills, step.decodes, seconds)
         self.steps += len(times_s)
@@ -164,7 +195,8 @@ class TextStage:
         self.tokens += emitted
         self._context += emitted
         ended = Ended([], [], [], [])
-        for sequence in self._due.pop(self.steps, ()):
+        due = self._due.pop(self.steps, ())
+        for sequence in sorted(due, key=_order) if len(due) > 1 else due:
             if self.decoding.get(sequence.id) is sequence:
                 self._decoded(sequence, ended)
         for sequence, tokens in step.chunks:
@@ -247,18 +279,22 @@ class TextStage:
         if tokens >= sequence.ends_at:
             self.drop(sequence.id)
             ended.over.append(sequence)
-        else:
+        elif self.counts:
             ended.crossed.append(sequence)
             self._crossed.append(sequence)
+        else:
+            self._watch(sequence, tokens)
 
     def _watch(self, sequence: Sequence, tokens: int) -> None:
         """Look at it when it has ended, or has more tokens than its blocks hold."""
-        room = sequence.blocks * self._block_size
-        if tokens > room:
-            self._crossed.append(sequence)
-            return
-        step = self.steps + min(room + 1, sequence.ends_at) - tokens
-        self._due.setdefault(step, []).append(sequence)
+        until = sequence.ends_at
+        if self.counts:
+            room = sequence.blocks * self._block_size
+            if tokens > room:
+                self._crossed.append(sequence)
+                return
+            until = min(room + 1, until)
+        self._due.setdefault(self.steps + until - tokens, []).append(sequence)
 
     def _make_room(self) -> list[Sequence]:
         """A slot for the next token of every decode; the youngest make way where blocks lack."""
@@ -284,5 +320,14 @@ class TextStage:
         needed = self._blocks_for(self.tokens_of(one)) - one.blocks
         return Grower(one.id, one.order, one.blocks, needed)
 
+    def _most(self, one: Sequence) -> int:
+        """With the one that the core keeps free for it (`replicas.room`)."""
+        return self._blocks_for(one.ends_at) + 1
+
     def _blocks_for(self, tokens: int) -> int:
         return -(-tokens // self._block_size)
+
+
+def _order(sequence: Sequence) -> int:
+    """Whoever came first is told of first, whenever it was put down."""
+    return sequence.order

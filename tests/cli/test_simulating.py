@@ -105,6 +105,25 @@ def test_a_search_finds_the_highest_rate_that_holds(capsys: pytest.CaptureFixtur
     assert found["rate_req_s"] > 4
 
 
+def test_repeats_tell_how_sure_their_means_are(capsys: pytest.CaptureFixture[str]) -> None:
+    found = simulated(capsys, "--repeats", "3")
+    assert (found["repeats"], found["requests"], found["seed"]) == (3, 300, 0)
+    assert [one["seed"] for one in found["runs"]] == [0, 1, 2]
+    assert found["runs"][1]["ttft_ms"] == simulated(capsys, "--seed", "1")["ttft_ms"]
+    told = found["confidence"]["ttft_ms.p90"]
+    alone = [one["ttft_ms"]["p90"] for one in found["runs"]]
+    assert told["mean"] == pytest.approx(sum(alone) / 3)
+    assert told["low"] < min(alone) < max(alone) < told["high"]
+    assert found["confidence"]["gpus_mean"]["low"] == pytest.approx(8)
+
+
+def test_the_screen_tells_of_repeats(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*SMALL.split(), "--repeats", "2"]) == 0
+    shown = capsys.readouterr().out
+    assert "2 repeats" in shown
+    assert "rate_req_s" in shown
+
+
 def test_the_screen_has_a_table_and_the_folder_plots(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -147,6 +166,13 @@ def test_the_screen_has_a_table_and_the_folder_plots(
         ("--model llama3.2-11b --gpus 8 --layout encode=8@1", "text stage, got none for text"),
         ("--model llava-ov-72b --gpus 8 --layout all=8@1", "that fit on 1 a100, got 146 GB"),
         ("--model llama3.2-11b --gpus 9 --layout all=3@3", "that divides 32 heads, got 3"),
+        ("--model llama3.2-11b --gpus 1000000", "less than or equal to 16384"),
+        (
+            "--model llama3.2-11b --gpus 8 --scale 1e-300",
+            "within at most 31 days, got",
+        ),
+        ("--model llama3.2-11b --gpus 8 --request-rate 1e-300", "within at most 31 days"),
+        ("--model llama3.2-11b --gpus 8 --num-prompts 1000000000000", "less than or equal to"),
         ("--model llama3.2-11b --gpus 8 --scale 0", "expected a number above 0, got 0"),
         ("--model llama3.2-11b --gpus 8 --slo-factor -1", "expected a number above 0, got -1"),
         ("--model llama3.2-11b --gpus 8 --start 1s", "expected --trace with --start, got none"),
@@ -177,6 +203,23 @@ def test_a_bad_row_is_named_before_anything_runs(
     assert run(["simulate", "--model", "llama3.2-11b", "--gpus", "8", "--trace", str(trace)]) == 1
     told = "line 4, column arrival_s: expected a number of seconds, 101 or more, got 1.0"
     assert capsys.readouterr().err == f"msctl: {trace}: {told}\n"
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ("1e300,0,500,9,0,1,2", "column arrival_s: expected a number of seconds, 1e\\+11 at most"),
+        ("9e9,0,500,9,0,1,2", "expected requests within at most 31 days, got 1.04e\\+05 days"),
+        ("200,999999999,5,9,0,1,2", "expected at most 1000 images of a request, got 999999999"),
+    ],
+)
+def test_a_row_that_would_have_it_run_for_ever_is_one_sentence(
+    row: str, expected: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (trace := tmp_path / "azure.csv").write_text(f"{AZURE}{row}\n")
+    assert run(["simulate", "--model", "llama3.2-11b", "--gpus", "8", "--trace", str(trace)]) == 1
+    complaint = capsys.readouterr().err
+    assert re.search(expected, complaint) and complaint.count("\n") == 1
 
 
 def test_a_window_without_requests_is_one_sentence(

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import typer
 
+from modserve.cli.redrawing import sources_of
 from modserve.cli.sources import Wanted, source_of
 from modserve.cli.workloads import Unreadable
 from modserve.scheduler.workload.arrivals import Arrival
@@ -142,3 +143,25 @@ def test_sizes_are_not_given_twice(tmp_path: Path) -> None:
     (file := tmp_path / "servegen.csv").write_text(SERVEGEN)
     with pytest.raises(typer.BadParameter, match=r"no --image-size: servegen\.csv tells sizes"):
         source_of(replace(DRAWN, trace=file, image_size="448x448"))
+
+
+def test_repeats_of_a_long_trace_are_stretches_of_it(azure: Wanted) -> None:
+    found = sources_of(replace(azure, num_prompts=1, image_size="448x336"), 3)
+    assert [[one.text_tokens for one in source.begin()] for source in found] == [[195], [40], [500]]
+    assert all(times(source.begin()) == [0.0] for source in found)
+    assert found[0].notes[-1] == "azure.csv: 3 stretches of it, 1 requests each."
+
+
+def test_repeats_of_a_short_trace_are_drawn_in_blocks(azure: Wanted) -> None:
+    found = sources_of(replace(azure, num_prompts=50), 2)
+    first, other = (list(source.begin()) for source in found)
+    assert len(first) == len(other) == 50
+    assert first != other
+    assert first == list(found[0].begin())
+    assert "2 draws of blocks of a tenth of its time" in found[0].notes[-1]
+
+
+def test_repeats_of_what_is_drawn_have_other_seeds() -> None:
+    first, other = sources_of(replace(DRAWN, num_prompts=9), 2)
+    assert list(first.begin()) != list(other.begin())
+    assert list(other.begin()) == list(source_of(replace(DRAWN, num_prompts=9, seed=1)).begin())

@@ -14,7 +14,12 @@ from modserve.transport import messages as say
 from modserve.transport.channels import Router
 
 GREETING = say.Greeting(
-    model="seven", fingerprint="f" * 64, context=4096, max_images=8, max_image_bytes=1 << 20
+    model="seven",
+    fingerprint="f" * 64,
+    context=4096,
+    max_images=8,
+    max_image_bytes=1 << 20,
+    vocabulary=1000,
 )
 TIMING = say.Timing(
     ttft_s=0.1,
@@ -57,10 +62,10 @@ class Scripted:
     def _hear(self, identity: bytes, frames: list[zmq.Frame]) -> None:
         bodies = [frame.bytes for frame in frames]
         word = codec.to_controller(bodies[0])
-        self.script(self, identity, word, bodies[1:])  # type: ignore[arg-type]
-        with self._changed:
+        with self._changed:  # before anybody sees an answer
             self.heard.append(word)  # type: ignore[arg-type]
             self._changed.notify_all()
+        self.script(self, identity, word, bodies[1:])  # type: ignore[arg-type]
 
     def say(self, identity: bytes, *words: say.ToClient) -> None:
         for word in words:

@@ -382,7 +382,7 @@ def test_a_controller_that_vanishes_is_told_after_the_deadline() -> None:
 def test_another_model_under_the_same_address_ends_the_open_requests() -> None:
     def other(controller: Scripted, identity: bytes, word: Any, frames: list[bytes]) -> None:
         if isinstance(word, say.Greet):
-            controller.say(identity, say.Greeting("eight", "e" * 64, 4096, 8, 1 << 20))
+            controller.say(identity, say.Greeting("eight", "e" * 64, 4096, 8, 1 << 20, 1000))
 
     async def body() -> None:
         first = Scripted(greeting_then(silence))

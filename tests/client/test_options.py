@@ -12,6 +12,11 @@ from modserve.client.options import Options, sampling_of
 from modserve.transport.messages import Sampling
 
 
+def test_a_schema_travels_as_its_text() -> None:
+    assert sampling_of({"json_schema": {"type": "object"}}).json_schema == '{"type":"object"}'
+    assert sampling_of({"json_schema": "{}"}).json_schema == "{}"
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -43,6 +48,9 @@ from modserve.transport.messages import Sampling
         ("stop_token_ids", 3),
         ("stop_token_ids", [10**20]),
         ("ignore_eos", 1),
+        ("json_schema", "no json"),
+        ("json_schema", {"enum": {1, 2}}),
+        ("json_schema", True),
         ("logprobs", -1),
         ("logprobs", 10**20),
         ("timeout_s", 0),

@@ -5,7 +5,7 @@
 
 A worker spends seconds on importing torch and transformers, the same ones every time. A forked one
 is a process like any other: it has its own pid, files and signals, and runs the very functions that
-`msctl` and `python -m modserve.worker.main` run. PATH gets three suffixes: .in is its stdin, .out
+`msctl` and `python -m modserve.worker` run. PATH gets three suffixes: .in is its stdin, .out
 its stdout, .log its stderr. When stdin closes, every child that is left is killed.
 """
 

@@ -214,7 +214,7 @@ def test_a_worker_of_another_protocol_is_denied(
     async def body() -> None:
         heard: list[say.ToWorker] = []
         dealer = Dealer(
-            cluster.endpoint, lambda frames: heard.append(codec.to_worker(frames[0].bytes))
+            cluster.endpoint, lambda frames: heard.extend(codec.to_worker(frames[0].bytes))
         )
         dealer.send(codec.encode(hello))
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+
+from modserve.client import Refused
 
 from .asking import answer, answers, mixed_asks, run
 from .cluster import ENCODE_TEXT, MONOLITH, SPLIT
@@ -60,3 +63,28 @@ def test_another_seed_gives_other_tokens(
         assert got[0].token_ids != got[1].token_ids
 
     run(body())
+
+
+def test_an_answer_follows_its_schema_in_every_layout(
+    clusters: Clusters, reference_of: Callable[[str], Reference]
+) -> None:
+    reference, seen = reference_of("llava"), set()
+    schema = {"type": "array", "items": {"type": "boolean"}, "minItems": 3, "maxItems": 9}
+    for layout in (MONOLITH, SPLIT):
+        cluster = clusters.get(reference.folder, layout)
+
+        async def body() -> None:
+            async with cluster.client() as client:  # noqa: B023
+                told = await client.generate(
+                    "Hi", json_schema=schema, temperature=2.0, seed=1, max_tokens=200
+                )
+                assert told.finish_reason == "stop"
+                assert {type(one) for one in json.loads(told.text)} == {bool}
+                seen.add(told.text)
+                with pytest.raises(Refused, match="Invalid type: boole"):
+                    await client.generate("Hi", json_schema={"type": "boole"})
+                with pytest.raises(Refused, match="expected json_schema without ignore_eos"):
+                    await client.generate("Hi", json_schema=schema, ignore_eos=True)
+
+        run(body())
+    assert len(seen) == 1

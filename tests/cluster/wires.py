@@ -210,7 +210,12 @@ class Tap(Words):
         self._wanted = (way, word, stage)
 
     def times(self, way: str, identity: bytes, frames: list[bytes]) -> int:
-        word = (codec.to_controller if way == UP else codec.to_worker)(frames[0])
+        words = (codec.to_controller(frames[0]),) if way == UP else codec.to_worker(frames[0])
+        for word in words:
+            self._look(way, identity, word)
+        return 1
+
+    def _look(self, way: str, identity: bytes, word: object) -> None:
         if isinstance(word, say.Welcome):
             self._names[identity] = word.name
         name = self._names.get(identity, "")
@@ -219,7 +224,6 @@ class Tap(Words):
             if self._left == 0:
                 self._wanted, self.struck = None, name
                 self._strike(name)
-        return 1
 
 
 def _labels(word: object) -> Iterator[str]:

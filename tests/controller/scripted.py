@@ -69,7 +69,7 @@ class Worker(Peer[say.ToWorker]):
     """Says what a real one says, computes nothing."""
 
     def __init__(self, endpoint: str, *stages: str, name: str = "", epoch: int = 1) -> None:
-        super().__init__(endpoint, lambda frame: (codec.to_worker(frame),))
+        super().__init__(endpoint, codec.to_worker)
         self.hello = say.Hello(
             protocol=say.PROTOCOL,
             token=TOKEN,

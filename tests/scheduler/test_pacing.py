@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import inf
+from math import hypot, inf
 
 import pytest
 from hypothesis import given
@@ -64,7 +64,7 @@ def test_a_step_that_the_machine_held_up_is_forgotten() -> None:
 def test_what_is_forgotten_limits_nothing() -> None:
     pace = measured()
     pace.forget()
-    assert (pace.budget(8, GAP_S), pace.token_s, pace.decode_s) == (512, 0.0, 0.0)
+    assert (pace.budget(8, GAP_S), pace.token_s, pace.decode_s, pace.row_s) == (512, 0.0, 0.0, 0.0)
 
 
 def test_a_machine_that_became_slower_is_believed_after_some_steps() -> None:
@@ -80,6 +80,21 @@ def test_a_backlog_in_which_no_step_goes_without_prefill_slows_nobody_down_for_g
         tokens = pace.budget(2, GAP_S) - 2
         pace.took(tokens, 2, 0.02 + tokens * 0.001)
     assert pace.budget(2, GAP_S) >= 2 + 150
+
+
+@given(st.integers(64, 512), st.integers(64, 512), st.floats(20, 200), st.floats(1e-3, 0.05))
+def test_idle_and_busy_workers_tell_alike_what_a_row_takes(
+    alone: int, beside: int, even: float, weights_s: float
+) -> None:
+    """Though a prompt alone takes far more for each of its tokens than a chunk beside decodes.
+    `even`: rows whose products take as long as reading the weights."""
+    row_s = weights_s / even
+    idle, busy = TextPace(512), TextPace(512)
+    for pace, tokens, decodes in ((idle, alone, 0), (busy, beside, 8)):
+        pace.took(0, 8, hypot(weights_s, 8 * row_s))
+        pace.took(tokens, decodes, hypot(weights_s, (tokens + decodes) * row_s))
+    assert idle.row_s == pytest.approx(busy.row_s, rel=0.3)
+    assert idle.row_s == pytest.approx(row_s, rel=0.3)
 
 
 @given(

@@ -72,6 +72,18 @@ def test_noise_in_what_is_measured_changes_no_place() -> None:
     assert went(core, 100, 100) == ["text_b", "text_b"]
 
 
+def test_who_is_alike_is_in_one_class_on_whichever_side_of_its_border() -> None:
+    border = 2 ** (-9.75)
+    core = hands(text_a=Speed(0, 1.01 * border), text_b=Speed(0, 0.99 * border))
+    assert went(core, 100, 100) == ["text_a", "text_b"]
+
+
+def test_replicas_are_compared_by_rows_where_they_tell_them() -> None:
+    """Not by what they predict with: that of a busy one is half of an idle one's."""
+    core = hands(text_a=Speed(0, 3e-4, 0.05, 1e-4), text_b=Speed(0, 1e-4, 0.05, 1e-4))
+    assert went(core, 100, 100) == ["text_a", "text_b"]
+
+
 def test_decodes_go_where_kv_is_read_fastest_however_long_steps_take_now() -> None:
     core = hands(prefill_p=Speed(0, 1e-4), decode_a=Speed(0, 0, 0.04), decode_b=Speed(0, 0, 0.01))
     core(on.Heard("decode_b", Speed(0, 0, 0.3)))
@@ -115,7 +127,8 @@ def test_the_first_to_be_done_is_found(seed: int) -> None:
         replicas.note(one)
         if dice.random() < 0.3 and one.tell(Speed(image_token_s=dice.choice(speeds))):
             replicas.follow(one)
-            paces[one.name] = pace(one.speed.image_token_s, paces[one.name])
+            there = {its for its in paces.values() if its is not None}
+            paces[one.name] = pace(one.speed.image_token_s, paces[one.name], there)
         if dice.random() < 0.05 and len(replicas) > 1:
             paces.pop(replicas.remove(one.name).name)
         replicas.check()
@@ -130,3 +143,11 @@ def test_the_first_to_be_done_is_found(seed: int) -> None:
         able = [it for it in replicas.values() if it.name != banned]
         found = replicas.first(Stage.ENCODE, lambda it: it.name != banned, work=work)  # noqa: B023
         assert found is min(able, key=done, default=None)
+
+
+def test_of_idle_encoders_that_decode_the_one_with_fewest_requests_is_chosen() -> None:
+    core = hands(all_a=Speed(), all_b=Speed())
+    assert went(core, 50) == ["all_a"]
+    picture = Request("picture", 60, 4, deadline=100.0, media=[MediaItem("sky", 40, 40)])
+    commands = core(on.Arrived(picture))
+    assert [one.replica for one in commands if isinstance(one, Encode)] == ["all_b"]

@@ -92,6 +92,7 @@ class Work:
             image_token_s=encode.pace.token_s if encode is not None else 0.0,
             prompt_token_s=text.pace.token_s if text is not None else 0.0,
             decode_s=text.pace.decode_s if text is not None else 0.0,
+            row_s=text.pace.row_s if text is not None else 0.0,
         )
 
     def clear(self) -> None:

@@ -27,6 +27,7 @@ from ...scheduler.sharing import few_threads
 from ...transport.messages import Sampling
 from ..families.text import TextHalf
 from ..tokens.emission import Emission
+from ..tokens.grammars import Grammars
 from ..tokens.sampling import Sampled, SamplingRow, sample
 from .blocks import NoRoom
 from .kv import KvPool
@@ -66,6 +67,8 @@ class TextStage:
         self.prefixes = Prefixes(pool, cached_blocks)
         self.tokenizer = tokenizer
         self.eos_ids = eos_ids
+        assert isinstance(lm_head.weight, Tensor)
+        self._grammars = Grammars(tokenizer, eos_ids, lm_head.weight.shape[0])
         self._paces = {beside: TextPace(step_tokens) for beside in (False, True)}
         self.beside = False  # somebody who yields to this worker has work
         self._begun = 0.0  # the last step
@@ -119,7 +122,7 @@ class TextStage:
                 f"got {sequence.computed}"
             )
         sequence.emission = self._emission(task, emitted)
-        sequence.row = _row(task, emitted)
+        sequence.row = self._row(task, emitted)
         sequence.begin_to_decode(time.perf_counter())
 
     def drop(self, request_id: str, *, sound: bool = True) -> None:
@@ -242,7 +245,7 @@ class TextStage:
             task=task,
             doing=doing,
             emission=self._emission(task, task.emitted),
-            row=_row(task, task.emitted),
+            row=self._row(task, task.emitted),
             tokens=list(task.token_ids),
             missing=set(task.images),
             cross=self.half.open(task),
@@ -273,6 +276,14 @@ class TextStage:
                 f"expected tokens to go on behind, got an answer that ended: {reason}"
             )
         return emission
+
+    def _row(self, task: TextTask, emitted: Rows[int]) -> SamplingRow:
+        seed = task.sampling.seed
+        if seed is None:
+            raise ValueError(f"{task.request_id}: expected a seed drawn at admission, got none")
+        schema = task.sampling.json_schema
+        grammar = None if schema is None else self._grammars.following(schema, emitted)
+        return SamplingRow.after(task.sampling, seed, task.prompt, emitted, grammar)
 
     def _make_room(self) -> list[str]:
         """A slot for the next token of every decode; the youngest make way where blocks lack."""
@@ -361,10 +372,3 @@ class TextStage:
 def _warm_up_task(number: int, tokens: int) -> TextTask:
     sampling = Sampling(max_tokens=3, ignore_eos=True, seed=0)
     return TextTask(f"warm-up {number}", (0,) * tokens, tokens, sampling, order=number)
-
-
-def _row(task: TextTask, emitted: Rows[int]) -> SamplingRow:
-    seed = task.sampling.seed
-    if seed is None:
-        raise ValueError(f"{task.request_id}: expected a seed drawn at admission, got none")
-    return SamplingRow.after(task.sampling, seed, task.prompt, emitted)

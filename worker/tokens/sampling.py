@@ -23,6 +23,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from ...transport.messages import Sampling, TokenLogprobs
+from .grammars import Grammar, forbid
 from .ordering import leading
 from .penalties import Seen, penalise, penalised
 
@@ -40,18 +41,26 @@ class SamplingRow:
     seed: int
     position: int = 0
     seen: Seen | None = None
+    grammar: Grammar | None = None
 
     @classmethod
     def after(
-        cls, sampling: Sampling, seed: int, prompt_ids: Sequence[int], emitted_ids: Sequence[int]
+        cls,
+        sampling: Sampling,
+        seed: int,
+        prompt_ids: Sequence[int],
+        emitted_ids: Sequence[int],
+        grammar: Grammar | None = None,
     ) -> SamplingRow:
         seen = Seen(prompt_ids, emitted_ids) if penalised(sampling) else None
-        return cls(sampling, seed, len(emitted_ids), seen)
+        return cls(sampling, seed, len(emitted_ids), seen, grammar)
 
     def push(self, token_id: int) -> None:
         self.position += 1
         if self.seen is not None:
             self.seen.push(token_id)
+        if self.grammar is not None:
+            self.grammar.push(token_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +72,18 @@ class Sampled:
 def sample(logits: Tensor, rows: Sequence[SamplingRow]) -> list[Sampled]:
     """The next token of each row of `logits` [n, vocab], which stay as they are."""
     chosen = logits.argmax(-1)
-    shaped = [i for i, row in enumerate(rows) if row.sampling.temperature > 0 or row.seen]
+    shaped = [i for i, row in enumerate(rows) if _is_shaped(row)]
     for part in _parts(shaped, logits):
         index = torch.tensor(part, device=logits.device)
         chosen[index] = _choose(logits[index].float(), [rows[i] for i in part])
     tokens: list[int] = chosen.tolist()
     told = _logprobs(logits, chosen, rows)
     return [Sampled(token, told.get(i)) for i, token in enumerate(tokens)]
+
+
+def _is_shaped(row: SamplingRow) -> bool:
+    """Not simply the likeliest token."""
+    return row.sampling.temperature > 0 or row.seen is not None or row.grammar is not None
 
 
 def _parts(rows: list[int], logits: Tensor) -> list[list[int]]:
@@ -94,10 +108,11 @@ def _splitmix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def _choose(logits: Tensor, rows: Sequence[SamplingRow]) -> Tensor:
-    """Token ids [n]; `logits` are a float32 copy that penalties may write to."""
+    """Token ids [n]; `logits` are a float32 copy that penalties and grammars may write to."""
     seen = [(i, row.sampling, row.seen) for i, row in enumerate(rows) if row.seen is not None]
     if seen:
         penalise(logits, seen)
+    forbid(logits, [(i, row.grammar) for i, row in enumerate(rows) if row.grammar is not None])
     chosen = logits.argmax(-1)
     for ordered in (False, True):
         part = [

@@ -52,9 +52,30 @@ def test_whoever_ends_does_so_at_the_same_moment(
     assert story(asked, blocks, most) == story(asked, blocks, 1)
 
 
-def story(asked: list[tuple[int, int]], blocks: int, most: int) -> list[tuple[float, str, int]]:
+@given(
+    asked=some.lists(some.tuples(some.integers(1, 40), some.integers(1, 30)), max_size=6),
+    blocks=some.integers(18, 160),
+    ample=some.integers(0, 40),
+)
+def test_blocks_that_nobody_counts_change_nothing(
+    asked: list[tuple[int, int]], blocks: int, ample: int
+) -> None:
+    counted, ended = story(asked, blocks, 8), story(asked, blocks, 8, ample)
+    assert _without_blocks(counted) == _without_blocks(ended)
+
+
+def _without_blocks(told: list[tuple[float, str, int]]) -> list[tuple[float, str, int]]:
+    """The first time and the last that somebody was told of, and with how many tokens."""
+    names = {name for _, name, _ in told}
+    own = [[one for one in told if one[1] == name] for name in sorted(names)]
+    return [one for some_of in own for one in (some_of[0], some_of[-1])]
+
+
+def story(
+    asked: list[tuple[int, int]], blocks: int, most: int, ample: int | None = None
+) -> list[tuple[float, str, int]]:
     """When who emitted the first token, needed a block, made way or ended, and with how many."""
-    text = TextStage(COST, TextPace(32), blocks=blocks, block_size=4)
+    text = TextStage(COST, TextPace(32), blocks=blocks, block_size=4, ample=ample)
     for number, (prompt, answer) in enumerate(asked):
         text.add(sequence(number, prompt, answer))
     now, told = 0.0, []
