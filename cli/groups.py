@@ -20,6 +20,7 @@ GROUPS = {
     "top.command": ("top",),
     "metrics": ("metrics",),
     "events": ("events",),
+    "tracing.command": ("trace",),
     "generate": ("generate",),
     "keys": ("keygen",),
     "api_keys": ("make-api-key",),

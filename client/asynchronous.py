@@ -121,6 +121,15 @@ class AsyncClient:
                 return found
             after = word.events[-1].number
 
+    async def trace(self, request_id: str = "") -> dict[str, Any]:
+        """The story of a request, as `msctl trace --json` prints it; by default of the one that
+        ended last. Denied for one that is not known any more."""
+        question = partial(say.AskTrace, request_id=request_id)
+        report = await self._connected().ask(question, self._timeout_s, "a story")
+        if not isinstance(report, say.Report):
+            raise Misunderstood(f"expected a Report, got {type(report).__name__}")
+        return msgspec.json.decode(report.body, type=dict[str, Any])
+
     async def tokens_of_text(self, text: str) -> list[int]:
         """A text as it is: special tokens spelled out in it stay text. Raises Denied: too long."""
         return await self._tokens(partial(say.AskTokens, text=text))

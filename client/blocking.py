@@ -115,6 +115,9 @@ class Client:
     def events(self, *, after: int = 0, since: float = 0.0) -> list[Event]:
         return self._thread.run(self._client.events(after=after, since=since))
 
+    def trace(self, request_id: str = "") -> dict[str, Any]:
+        return self._thread.run(self._client.trace(request_id))
+
     def tokens_of_text(self, text: str) -> list[int]:
         return self._thread.run(self._client.tokens_of_text(text))
 

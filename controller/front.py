@@ -28,6 +28,7 @@ from .spelling import Spelling
 from .staffing import Staffing
 from .status import snapshot
 from .store import Kept
+from .stories import MOST, story_of, told
 from .switching import Switching
 from .tickets import Ticket
 from .titles import title_of
@@ -61,6 +62,7 @@ class Front:
             say.Cancel: self._cancel,
             say.AskStatus: self._status,
             say.AskEvents: self._events,
+            say.AskTrace: self._trace,
             say.AskTokens: spelling.tokens,
             say.AskPieces: spelling.pieces,
             say.Remove: self._remove,
@@ -287,6 +289,18 @@ class Front:
         chronicle = self._office.chronicle
         told = chronicle.told(word.after, word.since)
         self._answer(identity, say.Events(word.ask, told, chronicle.newest))
+
+    def _trace(self, identity: bytes, word: say.AskTrace) -> None:
+        office = self._office
+        open_one = office.tickets.get(word.request_id)
+        first = office.first_tokens.get(word.request_id)
+        found = story_of(open_one, first) if open_one else office.stories.of(word.request_id)
+        if found is None:
+            known = f"expected a request that is open or among the last {MOST} that ended"
+            got = word.request_id[:MOST_ID] or "none yet"
+            self._answer(identity, say.Denied(word.ask, f"{known}, got {got}"))
+            return
+        self._answer(identity, say.Report(word.ask, told(found, office.now(), time.time())))
 
     def _scale(self, identity: bytes, word: say.Scale) -> None:
         if not self._trusted(identity, word):

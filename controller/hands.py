@@ -53,6 +53,7 @@ class Hands:
 
     def _encode(self, command: do.Encode) -> None:
         image = self._office.tickets[command.request].images[command.index]
+        image.worker = command.replica
         word = say.Encode(command.key, command.run, image.mode, image.rows)
         self._tell(command.replica, word, image.data)
         member = self._office.crew.named(command.replica)
@@ -66,6 +67,7 @@ class Hands:
 
     def _prefill(self, command: do.Prefill) -> None:
         ticket = self._office.tickets[command.request]
+        ticket.runs.append((command.replica, command.decode))
         self._tell(
             command.replica,
             say.Prefill(
@@ -160,6 +162,7 @@ class Hands:
         self._office.attaining.ended(request, ticket.received, ticket.first_token)
         told = timing(request, ticket.received, ticket.first_token)
         self._office.measures.ended(request, told, _finish_reason(request, command.reason))
+        self._office.stories.keep(ticket, first, command.reason)
         if session is None:
             return
         session.open.discard(request.id)

@@ -21,6 +21,7 @@ from .ended import Ended
 from .journal import Journal
 from .measures import Measures
 from .options import ControllerOptions
+from .stories import Stories
 from .tickets import Ticket
 
 
@@ -54,6 +55,7 @@ class Office:
     held_bytes: int = 0  # image files of open requests
     tally: Tally = field(default_factory=Tally)
     measures: Measures = field(default_factory=Measures)
+    stories: Stories = field(default_factory=Stories)
     chronicle: Chronicle = field(default_factory=Chronicle)
     demand: Demand = field(default_factory=Demand)
     promised: set[str] = field(default_factory=set)  # names of workers that are being launched

@@ -21,6 +21,7 @@ class Image:
     tiles: int
     width: int  # pixels, as it is seen
     height: int
+    worker: str = ""  # that encoded it last
 
 
 @dataclass(slots=True)
@@ -35,6 +36,7 @@ class Ticket:
     first_token: float | None = None  # when it was reported, to this controller
     before: tuple[int, ...] = ()  # emitted under a controller that was before this one
     frames: list[bytes] = field(default_factory=list)  # Deltas as they were forwarded, undecoded
+    runs: list[tuple[str, str]] = field(default_factory=list)  # who prefilled and decoded each
 
     @property
     def image_bytes(self) -> int:

@@ -30,8 +30,11 @@ LEFT = 499  # nginx's word in a log for an asker who did not wait
 class Door:
     """One route as an ASGI application; `access` is None where everybody may come in."""
 
-    def __init__(self, house: House, answering: Answering, access: Access | None) -> None:
-        self._house, self._answering, self._access = house, answering, access
+    def __init__(
+        self, house: House, route: str, answering: Answering, access: Access | None
+    ) -> None:
+        self._house, self._route = house, route
+        self._answering, self._access = answering, access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.monotonic()
@@ -41,10 +44,12 @@ class Door:
             await self._answer(exchange)
         except Gone:
             status = LEFT
-        took_ms = (time.monotonic() - began) * 1000
+        took_s = time.monotonic() - began
         # neither headers nor queries: there may be secrets in them
         told = (scope["method"], scope["path"], exchange.holder, status or exchange.status)
-        log.info("%s %s for %s: %d in %.1f ms", *told, took_ms)
+        log.info("%s %s for %s: %d in %.1f ms", *told, took_s * 1000)
+        counted = (scope["method"], status or exchange.status, exchange.holder, took_s)
+        self._house.traffic.count(self._route, *counted)
 
     async def _answer(self, exchange: Exchange) -> None:
         try:
@@ -74,7 +79,7 @@ def build(house: House, access: Access) -> Starlette:
     asking, telling = Asking(house), Telling(house)
 
     def door(path: str, method: str, answering: Answering, access: Access | None = access) -> Route:
-        return Route(path, Door(house, answering, access), methods=[method])
+        return Route(path, Door(house, path, answering, access), methods=[method])
 
     @asynccontextmanager
     async def living(app: Starlette) -> AsyncIterator[None]:
@@ -91,6 +96,7 @@ def build(house: House, access: Access) -> Starlette:
             door("/openapi.json", "GET", telling.openapi),
             door("/health", "GET", telling.health, None),
             door("/ready", "GET", telling.ready, None),
+            door("/metrics", "GET", telling.metrics),
         ],
         exception_handlers={404: _no_route, 405: _no_method},
         lifespan=living,

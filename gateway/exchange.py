@@ -93,11 +93,15 @@ class Exchange:
     # Answering.
 
     async def respond(
-        self, status: int, body: bytes, headers: Iterable[tuple[bytes, bytes]] = ()
+        self,
+        status: int,
+        body: bytes,
+        headers: Iterable[tuple[bytes, bytes]] = (),
+        kind: bytes = JSON,
     ) -> None:
-        """All at once."""
+        """All at once; `kind`: of the body."""
         sized = (b"content-length", str(len(body)).encode())
-        await self._begin(status, [(b"content-type", JSON), sized, *headers])
+        await self._begin(status, [(b"content-type", kind), sized, *headers])
         await self._tell({"type": "http.response.body", "body": body, "more_body": False})
 
     async def refuse(self, problem: Problem) -> None:

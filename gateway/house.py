@@ -9,6 +9,7 @@ from ..client import AsyncClient
 from ..client.media import BadMedia, Fetcher
 from .errors import Problem
 from .options import GatewayOptions
+from .traffic import Traffic
 from .vocabulary import Vocabulary
 
 
@@ -21,6 +22,7 @@ class House:
             options.controller, timeout_s=options.limits.silent_s, keys=options.keys
         )
         self.vocabulary = Vocabulary(self.client)
+        self.traffic = Traffic()
         self._fetcher = Fetcher(policy=options.media)
 
     async def close(self) -> None:

@@ -72,6 +72,7 @@ def _paths(slo: list[Schema]) -> Schema:
         },
         "/health": {"get": {**_telling("This process answers", _object(status="string")), **_open}},
         "/ready": {"get": {**_telling("Workers serve", _object(status="string")), **_open}},
+        "/metrics": {"get": _page()},
         "/openapi.json": {"get": _telling("This description", _object(openapi="string"))},
     }
 
@@ -90,6 +91,12 @@ def _asking(body: str, kind: str, whole: Schema, slo: list[Schema]) -> Schema:
 def _telling(what: str, schema: Schema) -> Schema:
     good = {"description": what, "content": {JSON: {"schema": schema}}}
     return {"responses": {"200": good, **{str(status): _refusal(status) for status in ERRORS}}}
+
+
+def _page() -> Schema:
+    told = _telling("Prometheus's text format", {})
+    told["responses"]["200"]["content"] = {"text/plain": {"schema": {"type": "string"}}}
+    return told
 
 
 def _refusal(status: int) -> Schema:

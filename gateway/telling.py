@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -14,6 +15,7 @@ from .dialect.reading import read
 from .errors import Problem
 from .exchange import Exchange
 from .house import House
+from .metrics.exposition import CONTENT_TYPE, exposition
 from .openapi import description
 
 STAGES = frozenset({"prefill", "decode"})  # without these not even a text is answered
@@ -37,6 +39,13 @@ class Telling:
             sentence = f"expected workers for {' and '.join(sorted(missing))}, got none yet"
             raise Problem(503, sentence, code="not_ready", retry_after_s=1.0)
         await _say(exchange, {"status": "ready", "workers": len(serving)})
+
+    async def metrics(self, exchange: Exchange) -> None:
+        """The whole cluster's, whichever gateway is asked. Made in a thread: it takes as long as
+        some requests."""
+        report = await self._house.client.status()
+        page = await asyncio.to_thread(exposition, report, self._house.traffic.families())
+        await exchange.respond(200, page, kind=CONTENT_TYPE.encode())
 
     async def models(self, exchange: Exchange) -> None:
         names = await self._house.names()

@@ -130,7 +130,6 @@ class Images:
             if replica is None or (not taken and self._has_enough(replica)):
                 for embedding in taken:
                     self._erase(embedding)
-                request.home = None
                 return Booking(False, evicted)
             evicted += self._make_room(replica, size, own)
             embedding = self._create(item.key, item.rows, item.work, replica)

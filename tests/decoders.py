@@ -67,6 +67,7 @@ def _some_words() -> list[bytes]:
         say.Shutdown(1, "token", keep=True),
         say.Scale(1, "token", {"text": 2}),
         say.AskEvents(1, 2, 3.5),
+        say.AskTrace(1, "r"),
         say.Events(1, (say.Event(2, 3.5, "lost", "w is lost", {"worker": "w", "n": 1}),), 2),
         say.Hello(3, "token", 2**62, "t", ("text",), "host", 1, "cpu", "auto", 4, 1, "log"),
         say.Ready("print", "float32", 9, 9, 9, (say.Held("r", 1, 2, (3,), (delta,), "stop"),)),

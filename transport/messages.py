@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-PROTOCOL = 11
+PROTOCOL = 12
 
 
 class Message(Struct, frozen=True, tag=True, forbid_unknown_fields=True):
@@ -159,6 +159,13 @@ class AskEvents(Message, frozen=True, omit_defaults=True):
     since: float = 0.0  # seconds of Unix time
 
 
+class AskTrace(Message, frozen=True):
+    """The story of a request that is open, or that ended lately; "": of the last that ended."""
+
+    ask: int
+    request_id: str
+
+
 class AskTokens(Message, frozen=True, omit_defaults=True):
     """The token ids of a text as it is, or of a chat of texts in the model's template."""
 
@@ -184,6 +191,7 @@ FromClient = (
     | Cancel
     | AskStatus
     | AskEvents
+    | AskTrace
     | AskTokens
     | AskPieces
     | Remove
@@ -259,7 +267,7 @@ class Refused(Message, frozen=True, omit_defaults=True):
 
 
 class Report(Message, frozen=True):
-    """The answer to AskStatus: a JSON object, kept as bytes on the way."""
+    """The answer to AskStatus and AskTrace: a JSON object, kept as bytes on the way."""
 
     ask: int
     body: bytes

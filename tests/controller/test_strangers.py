@@ -41,6 +41,7 @@ def client_words(dice: random.Random) -> list[tuple[bytes, ...]]:
         say.Submit(name, say.Sampling(max_tokens=4), token_ids=(1, 2, dice.choice((3, 10**6)))),
         say.Cancel(name),
         say.AskStatus(dice.randrange(3)),
+        say.AskTrace(dice.randrange(3), dice.choice(("", "a", "?" * 9999))),
         say.AskEvents(dice.randrange(3), dice.choice((-1, 0, 9)), dice.choice((0.0, 1e30))),
         say.Remove(1, "guess", "text-0"),
         say.Scale(1, "guess", {"text": 0}),

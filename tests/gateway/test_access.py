@@ -120,7 +120,7 @@ def test_every_route_but_health_asks_for_a_key(
         assert http.get("/health").status_code == 200
         assert http.get("/ready").status_code == 503
         for headers in ({}, {"authorization": secret}, {"authorization": f"Bearer {secret}x"}):
-            for route in ("/v1/models", "/v1/models/seven", "/openapi.json"):
+            for route in ("/v1/models", "/v1/models/seven", "/openapi.json", "/metrics"):
                 assert http.get(route, headers=headers).status_code == 401
             for route in ("/v1/chat/completions", "/v1/completions", "/tokenize"):
                 told = http.post(route, headers=headers, json={})
