@@ -293,8 +293,7 @@ class Front:
     def _trace(self, identity: bytes, word: say.AskTrace) -> None:
         office = self._office
         open_one = office.tickets.get(word.request_id)
-        first = office.first_tokens.get(word.request_id)
-        found = story_of(open_one, first) if open_one else office.stories.of(word.request_id)
+        found = story_of(open_one) if open_one else office.stories.of(word.request_id)
         if found is None:
             known = f"expected a request that is open or among the last {MOST} that ended"
             got = word.request_id[:MOST_ID] or "none yet"

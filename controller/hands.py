@@ -162,7 +162,7 @@ class Hands:
         self._office.attaining.ended(request, ticket.received, ticket.first_token)
         told = timing(request, ticket.received, ticket.first_token)
         self._office.measures.ended(request, told, _finish_reason(request, command.reason))
-        self._office.stories.keep(ticket, first, command.reason)
+        self._office.stories.keep(ticket, command.reason)
         if session is None:
             return
         session.open.discard(request.id)

@@ -38,8 +38,8 @@ class Stories:
     def __len__(self) -> int:
         return len(self._ended)
 
-    def keep(self, ticket: Ticket, first_token: float | None, reason: str) -> None:
-        self._ended.append(story_of(ticket, first_token, reason))
+    def keep(self, ticket: Ticket, reason: str) -> None:
+        self._ended.append(story_of(ticket, reason))
 
     def of(self, request_id: str) -> Story | None:
         """The last one of that name; "": the last one of all."""
@@ -48,9 +48,9 @@ class Stories:
         return next((one for one in reversed(self._ended) if one.request.id == request_id), None)
 
 
-def story_of(ticket: Ticket, first_token: float | None, reason: str = "") -> Story:
+def story_of(ticket: Ticket, reason: str = "") -> Story:
     encoders = tuple(image.worker for image in ticket.images)
-    return Story(ticket.request, ticket.received, first_token, ticket.runs, encoders, reason)
+    return Story(ticket.request, ticket.received, ticket.first_token, ticket.runs, encoders, reason)
 
 
 def told(story: Story, now: float, time: float) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -86,6 +87,16 @@ def test_the_scheduler_only_thinks() -> None:
 def test_every_folder_of_the_package_has_its_row() -> None:
     folders = {file.parent.name for file in ROOT.glob("*/__init__.py")} - USERS
     assert folders == MAY_IMPORT.keys()
+
+
+def test_every_package_is_installed() -> None:
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    there = {
+        ".".join((PACKAGE, *file.relative_to(ROOT).parent.parts))
+        for folder in MAY_IMPORT
+        for file in (ROOT / folder).rglob("__init__.py")
+    }
+    assert set(listed) == {PACKAGE, *there}
 
 
 def test_the_root_holds_one_python_file() -> None:

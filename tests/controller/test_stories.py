@@ -66,7 +66,7 @@ def test_only_the_last_ones_are_kept() -> None:
     stories = Stories()
     for number in range(3 * MOST):
         request = Request(f"r{number}", 1, 1, 0.0)
-        stories.keep(Ticket(request, 1, (), (), [], say.Sampling(), 0.0), None, "stop")
+        stories.keep(Ticket(request, 1, (), (), [], say.Sampling(), 0.0), "stop")
     assert len(stories) == MOST
     assert stories.of("r0") is None
     last = stories.of("")
