@@ -35,6 +35,7 @@ class LiveView:
         self._quit = asyncio.Event()
         self._orders: set[asyncio.Task[None]] = set()
         self._live = Live(console=console, screen=True, auto_refresh=False)
+        self._drawn = console.size
 
     async def run(self) -> None:
         """Raises ModserveError where the controller does not answer at first."""
@@ -49,16 +50,20 @@ class LiveView:
                     task.cancel()
 
     async def _look_again(self) -> None:
-        """A frame that is paused stays, and nobody is asked for another."""
+        """A frame that is paused stays, and nobody is asked for another; it is only drawn anew for
+        a window of another size, of which not everything between it and us may have told."""
         while True:
             await asyncio.sleep(self._interval_s)
             if not self._view.paused:
                 await self._watching.look()
                 self._draw()
+            elif self._console.size != self._drawn:
+                self._draw()
 
     def _draw(self) -> None:
         seen, size = self._watching.seen, self._console.size
         if seen is not None:
+            self._drawn = size
             lines = frame(seen, self._view, size.width, size.height, self._glyphs)
             self._live.update(Group(*lines), refresh=True)
 
