@@ -119,7 +119,7 @@ class Journal:
         self._waiting[row] = (self._loop.time(), then)
         self._unwritten[row] = kept
         if not self._turn:
-            self._loop.call_soon(self._hand_over)
+            self._loop.call_soon(self._take_along)
         self._turn.append((row, partial(self._keep, row)))
 
     def end(self, request_id: str, ticket: Ticket | None = None) -> None:

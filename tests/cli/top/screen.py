@@ -78,7 +78,7 @@ def screen(
         stdin=slave,
         stdout=slave,
         stderr=slave,
-        env={**env, "TERM": "xterm-256color"},
+        env={**_without_size(env), "TERM": "xterm-256color"},
         start_new_session=True,
     )
     try:
@@ -89,6 +89,11 @@ def screen(
         process.wait()
         os.close(slave)
         os.close(master)
+
+
+def _without_size(env: Mapping[str, str]) -> dict[str, str]:
+    """Whoever has these gets frames of that size, whatever the terminal's is."""
+    return {name: value for name, value in env.items() if name not in ("COLUMNS", "LINES")}
 
 
 AS_LEADER = """
