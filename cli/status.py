@@ -136,11 +136,14 @@ def _totals(report: Mapping[str, Any]) -> Table:
     return table
 
 
+def prefix_tokens(report: Mapping[str, Any]) -> tuple[int, int]:
+    """Prompt tokens that the prefix caches of all workers were asked for, and those found."""
+    asked = sum(one["prefix_tokens"] for one in report["workers"])
+    return asked, sum(one["prefix_hit_tokens"] for one in report["workers"])
+
+
 def _caches(report: Mapping[str, Any]) -> str:
-    asked, found = (
-        sum(worker[what] for worker in report["workers"])
-        for what in ("prefix_tokens", "prefix_hit_tokens")
-    )
+    asked, found = prefix_tokens(report)
     images = report["image_cache"]
     return (
         f"{found} of {asked} prompt tokens found  "

@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.text import Text
 
+from ..status import prefix_tokens
 from .columns import Column, cut, lay_out
 from .figures import NOTHING, count, seconds, share, uptime
 from .glyphs import Glyphs, spark
@@ -63,10 +64,7 @@ def requests(seen: Seen, width: int) -> list[Text]:
 
 def caches(report: Mapping[str, Any]) -> str:
     """Since the start of the workers, and of the controller."""
-    asked, found = (
-        sum(worker[what] for worker in report["workers"])
-        for what in ("prefix_tokens", "prefix_hit_tokens")
-    )
+    asked, found = prefix_tokens(report)
     images = report["image_cache"]
     return (
         f"{share(found, asked)} of {count(asked)} prompt tokens found  "
